@@ -122,6 +122,8 @@ async def _mined(state: State) -> Mined:
         notes.append(f"{', '.join(names[:3])}{more}: {assumption}.")
     templates = await asyncio.to_thread(miner.templates)
     times = await asyncio.to_thread(all_times, [template.times for template in templates])
+    if len(times) < sum(len(template.times) for template in templates):  # a wrong clock's lines are only counted
+        await asyncio.to_thread(miner.keep_times, times[0], times[-1])
     alert_window, note = window.from_alert(_alert(request(), inputs), times)
     if note:
         notes.append(note)
@@ -217,7 +219,7 @@ def _notes(timeline: Timeline) -> list[str]:
         notes.append(
             "No line has a time that can be read, so nothing can be called new, rare, bursting or gone."
             if timeline.grid is None
-            else f"{counted(timeline.untimed, 'entry', 'entries')} without a time: counted, but not compared."
+            else f"{counted(timeline.untimed, 'entry', 'entries')} without a plausible time: counted, but not compared."
         )
     if timeline.omitted:
         templates = counted(timeline.omitted, "template")

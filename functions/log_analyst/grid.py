@@ -10,6 +10,8 @@ from math import ceil, floor
 
 import msgspec
 
+from triage.times import without_strays
+
 BUCKETS = 240
 _BEFORE, _AFTER = 200, 40  # most buckets before and after a window that is short for its log
 _IN_WINDOW = 8  # least buckets of a window, unless it is shorter than as many seconds
@@ -41,21 +43,12 @@ class Grid(msgspec.Struct, frozen=True):
         return [counts[bucket] for bucket in range(self.size)], older, later
 
 
-def all_times(logs: Iterable[Sequence[float]]) -> list[float]:
+def all_times(logs: Iterable[Sequence[float]]) -> Sequence[float]:
     """Return the times of all logs in order, without the few that a wrong clock put far away from the others."""
-    times = sorted(chain.from_iterable(logs))
-    if len(times) < 10:
-        return times
-    # At either end one line in a thousand, at least one, may be dropped.
-    edge = max(1, len(times) // 1000)
-    low, high = times[edge], times[-1 - edge]
-    reach = 20 * max(high - low, 60.0)
-    if times[-1] - times[0] <= reach:
-        return times
-    return [time for time in times if low - reach <= time <= high + reach]
+    return without_strays(sorted(chain.from_iterable(logs)))
 
 
-def grid_for(times: list[float], window: tuple[float, float] | None) -> Grid:
+def grid_for(times: Sequence[float], window: tuple[float, float] | None) -> Grid:
     """Return a grid over `times` (in order, at least one); one of its buckets starts where `window` does."""
     first, last = times[0], times[-1]
     if window is None:

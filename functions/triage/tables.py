@@ -12,12 +12,17 @@ _NUMBER = re.compile(
     r"|nan|inf|null|",
     re.IGNORECASE,
 )
+# A row begins with its time or with a name, which is one word: "[GIN] 2026/01/01 - 10:00:00 | 200" is a log's line.
+_FIRST = re.compile(
+    r"\S*|(?:[\W\d]|[TZ]\b|[AP]M\b|[ap]m\b|(?:UTC|GMT|MSK|[A-Z]{2,4}T)\b|T(?=\d)"
+    r"|(?i:mon|tue|wed|thu|fri|sat|sun|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\b)*"
+)
 
 
 def is_table_of_numbers(beginning: str) -> bool:
     """Return whether a file that begins like this is a table: rows of as many cells, at least half of them numbers.
 
-    The first row may be a header and the last one be cut, so neither counts. The first cell of a row is its time.
+    The first row may be a header and the last one be cut, so neither counts.
     """
     rows = [line for line in beginning.split("\n") if line.strip() and not line.startswith("#")]
     rows = rows[:-1] if len(rows) > 2 else rows
@@ -36,5 +41,6 @@ def _is_table(rows: list[str], delimiter: str) -> bool:
     for row in table[1:]:
         values = row[1:]
         numbers = sum(_NUMBER.fullmatch(value.strip()) is not None for value in values)
-        numeric += len(values) == cells and numbers >= max(1, len(values) - 2, len(values) / 2)
+        is_row = len(values) == cells and _FIRST.fullmatch(row[0].strip()) is not None
+        numeric += is_row and numbers >= max(1, len(values) - 2, len(values) / 2)
     return numeric >= _MOSTLY * (len(table) - 1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 LATEST = 7_258_118_400.0  # 2200-01-01 in seconds since the epoch; a later number is not a time
@@ -20,6 +22,18 @@ def epoch(number: float) -> float | None:
             seconds = number / unit
             return seconds if _EARLIEST_NUMBER <= seconds < LATEST else None
     return None
+
+
+def without_strays(times: Sequence[float]) -> Sequence[float]:
+    """Return times (in order) without the few that a wrong clock put far away: one in a thousand, at least one."""
+    if len(times) < 10:
+        return times
+    edge = max(1, len(times) // 1000)
+    low, high = times[edge], times[-1 - edge]
+    reach = 20 * max(high - low, 60.0)
+    if times[-1] - times[0] <= reach:
+        return times
+    return times[bisect_left(times, low - reach) : bisect_right(times, high + reach)]
 
 
 def iso(seconds: float) -> str:

@@ -2,7 +2,7 @@
 
 They are counted like templates, and the same test tells whether they are new. Most are no news: pods come and go, and a
 public server always has new callers. So one stands out only if the log had others in its first quarter, if it writes a
-tenth of the lines as long as it is there, and if it is one of few.
+tenth of the lines as long as it is there, and if it is one of few. Newcomers that replace as many others are no news.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from log_analyst.readers.mining import Template
 
 _FEWEST = 20  # lines of a newcomer, and of those before it
 _KNOWN = 0.25  # share of the log's time in which the others are known
+_GONE = 0.05  # share of the log's time at its end in which those that have left are not seen
 _SHARE = 0.1
 _FEW = 3  # newcomers of one log; more are how it goes
 
@@ -35,7 +36,11 @@ def newcomers(origins: Iterable[Template], streams: Mapping[int, Stream], grid: 
         known = [origin for origin in group if origin.first is not None and origin.first <= known_at]
         others = [origin for origin in group if (origin.first or 0.0) > known_at and origin.count >= _FEWEST]
         standing = [origin for origin in others if _stands_out(origin, log, grid)]
-        if sum(origin.count for origin in known) >= _FEWEST and len(standing) <= _FEW:
+        if not 0 < len(standing) <= _FEW or sum(origin.count for origin in known) < _FEWEST:
+            continue
+        left_by = log.last - _GONE * (log.last - log.first)
+        left = [origin for origin in known if origin.count >= _FEWEST and (origin.last or 0.0) < left_by]
+        if sum(_stands_out(origin, log, grid) for origin in left) < len(standing):
             found += standing
     return found
 

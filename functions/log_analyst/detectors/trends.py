@@ -2,7 +2,8 @@
 
 Method: the concordance of pairs (Mann 1945) among the counts of eight equal stretches, and among their ratios to all
 other ordinary lines, so that a day's rise and fall is no trend. The two last stretches have at least twice the lines of
-the two first, or half, by more than chance gives, and no single step makes most of the difference.
+the two first, or half, by more than chance gives, and no single step makes most of the difference. Most other ordinary
+templates do not change like that: health checks may be half of a log, and do not follow its traffic.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import combinations, pairwise
 from math import sqrt
+from statistics import median
 
 import msgspec
 
@@ -35,9 +37,15 @@ class Trend(msgspec.Struct, frozen=True):
 
 def trends(timeline: Timeline) -> Iterator[Trend]:
     """Yield the templates whose rate rises, or if they are no warnings or errors, falls."""
-    if timeline.grid is None or timeline.grid.size < 4 * _STRETCHES:
+    is_part = any(row.older or row.later for row in timeline.rows)  # an alert's window had the buckets made for it
+    if timeline.grid is None or timeline.grid.size < 4 * _STRETCHES or is_part:
         return
     ordinary = _stretches(timeline.ordinary)
+    growths = {
+        id(row): _growth(counts)
+        for row in timeline.rows
+        if row.level < levels.WARNING and sum(counts := _stretches(row.series)) >= _FEWEST
+    }
     for row in timeline.rows:
         counts = _stretches(row.series)
         is_ordinary = row.level < levels.WARNING
@@ -49,6 +57,10 @@ def trends(timeline: Timeline) -> Iterator[Trend]:
         ratios = [count / other for count, other in zip(counts, others, strict=True)]
         if abs(after - before) < _SIGMAS * chance or (after < before and not is_ordinary):
             continue
+        usual = median([growths[key] for key in growths if key != id(row)] or [1.0])
+        relative = _growth(counts) / usual
+        if (relative if after > before else 1 / relative) < _TIMES:
+            continue
         if _goes_one_way(counts) and _goes_one_way(ratios):
             yield Trend(row, before, after)
 
@@ -56,6 +68,10 @@ def trends(timeline: Timeline) -> Iterator[Trend]:
 def _stretches(series: Sequence[int]) -> list[int]:
     edges = [len(series) * k // _STRETCHES for k in range(_STRETCHES + 1)]
     return [sum(series[a:b]) for a, b in pairwise(edges)]
+
+
+def _growth(counts: Sequence[int]) -> float:
+    return (sum(counts[-2:]) + 1) / (sum(counts[:2]) + 1)
 
 
 def _goes_one_way(values: Sequence[float]) -> bool:

@@ -23,6 +23,7 @@ If nothing has a score, there is no window and the logs are quiet.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil, log
@@ -53,7 +54,7 @@ class Window:
     derived: bool
 
 
-def from_alert(alert: Alert, times: list[float]) -> tuple[Window | None, str]:
+def from_alert(alert: Alert, times: Sequence[float]) -> tuple[Window | None, str]:
     """Return the window that `alert` names for lines at `times` (in order, seconds since the epoch), and a note.
 
     The window is None if the alert has no start or cannot be used. Only in the second case the note says why.

@@ -38,7 +38,7 @@ _SYSLOG_3164 = re.compile(
     r"|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d))"
     # Only a name before a process id has spaces in it.
     r" (?P<host>[\w.:-]+) "
-    r"(?:(?P<app>[^\s:\[]{1,48})(?:\[\d+\])?|(?P<spaced>[^\s:\[][^:\[]{0,47})\[\d+\]): (?P<text>.*)"
+    r"(?:(?P<app>[^\s:\[]{1,48})(?P<pid>\[\d+\])?|(?P<spaced>[^\s:\[][^:\[]{0,47})\[\d+\]): (?P<text>.*)"
 )
 _PUNCTUATION = " \t-:|,;]"
 
@@ -88,9 +88,11 @@ def syslog_3164(line: str, stamps: Timestamps) -> Entry | None:
     match = _SYSLOG_3164.match(line)
     if match is None:
         return None
-    pri, stamp, host, name, spaced, text = match.groups()
+    pri, stamp, host, name, pid, spaced, text = match.groups()
     app = name or spaced
-    time = None if host in _NO_HOSTS else stamps.value(stamp)
+    # "2025-07-07T18:00:07Z Timeout reached: 30 s" has no host either: only a syslog has times without a year.
+    is_sentence = stamp[0].isdigit() and not (pri or pid or spaced) and host.isalpha()
+    time = None if is_sentence or host in _NO_HOSTS else stamps.value(stamp)
     if time is None:
         return None
     return named(time, levels.UNKNOWN if pri is None else levels.of_syslog(int(pri)), text, app, host)

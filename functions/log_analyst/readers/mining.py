@@ -9,6 +9,8 @@ from __future__ import annotations
 from array import array
 from collections import Counter, defaultdict
 from hashlib import blake2s
+from math import inf
+from typing import Any
 
 from log_analyst.grid import Grid
 from log_analyst.readers import levels
@@ -84,11 +86,15 @@ class Template:
 
     def forget_after(self, moment: float) -> int:
         """Drop the lines later than `moment` (seconds since the epoch); return how many there were."""
-        kept = _until(self.times, moment)
-        later = len(self.times) - len(kept)
-        self.times = kept
+        timed = len(self.times)
+        self.keep_times(-inf, moment)
+        later = timed - len(self.times)
         self.count -= later
         return later
+
+    def keep_times(self, first: float, last: float) -> None:
+        """Drop the times outside `first` to `last` (seconds since the epoch), but not their lines."""
+        self.times = _between(self.times, first, last)
 
     def absorb(self, other: Template) -> None:
         """Add the lines of `other` to this template."""
@@ -172,16 +178,21 @@ class Miner:
 
     def forget_after(self, moment: float) -> int:
         """Drop the lines later than `moment` (seconds since the epoch); return how many there were."""
-        for stream, times in self.times.items():
-            self.times[stream] = _until(times, moment)
-        for by_status in self.requests.values():
-            for status, times in by_status.items():
-                by_status[status] = _until(times, moment)
         for origin in self.origins.values():
             origin.forget_after(moment)
         forgotten = sum(template.forget_after(moment) for template in self._all())
+        self.keep_times(-inf, moment)
         self.entries -= forgotten
         return forgotten
+
+    def keep_times(self, first: float, last: float) -> None:
+        """Drop the times outside `first` to `last` (seconds since the epoch), but not their lines."""
+        groups: list[dict[Any, array[float]]] = [self.times, *self.requests.values()]
+        for group in groups:
+            for key, times in group.items():
+                group[key] = _between(times, first, last)
+        for template in (*self.origins.values(), *self._all()):
+            template.keep_times(first, last)
 
     def templates(self) -> list[Template]:
         """Return the templates: by level, then by count, the highest first. No entries can be added afterwards."""
@@ -313,5 +324,5 @@ def _either(one: str, other: str) -> str:
     return f"{key}=<*>" if mark and other.startswith(f"{key}=") else "<*>"
 
 
-def _until(times: array[float], moment: float) -> array[float]:
-    return array("d", (time for time in times if time <= moment))
+def _between(times: array[float], first: float, last: float) -> array[float]:
+    return array("d", (time for time in times if first <= time <= last))

@@ -190,7 +190,10 @@ def _unwrapped(entry: Entry, before: Record | None, in_trace: bool) -> tuple[Ent
     text = entry.text
     if text[:4] in _LEVEL_BEGINS:
         return entry, False
-    if not text.startswith(_FRAMES) and not text.partition(" ")[0].rstrip(":").endswith(_FAULTS):
+    word = text.partition(" ")[0].rstrip(":")
+    # "Timeout reached" is a sentence, and an exception that follows itself is another one.
+    is_fault = word.endswith(_FAULTS) and word not in _FAULTS
+    if not text.startswith(_FRAMES) and (not is_fault or (before is not None and before.entry.text.startswith(word))):
         return entry, False
     if before is not None and (in_trace or before.level >= levels.WARNING):
         time, last = entry.time, before.entry.time

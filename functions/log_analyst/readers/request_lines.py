@@ -14,7 +14,9 @@ from log_analyst.readers.timestamps import Timestamps
 _REQUEST = re.compile(r"\"([A-Z]{3,10}) (\S{1,4000}) HTTP/[\d.]{1,3}\"(?: ([1-5]\d\d)(?![\w.]))?")
 # A status among other numbers: processing times, bytes.
 _STATUS = re.compile(r"[\d./-]+ ([1-5]\d\d) (?:[\d-]|$)")
-_CALLER = re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}\b")
+# Before the request, or as Envoy's X-Forwarded-For in quotes after it: a browser's version is no address.
+_CALLER = re.compile(r"(?<![\w./])\d{1,3}(?:\.\d{1,3}){3}(?![\w.])")
+_FORWARDED_FOR = re.compile(r"\"(\d{1,3}(?:\.\d{1,3}){3})[\",]")
 _ORIGIN = re.compile(r"[a-z]+://[^/]*")
 
 
@@ -35,5 +37,5 @@ def request_line(line: str, stamps: Timestamps) -> Entry | None:
         return None
     origin = _ORIGIN.match(url)
     path = url[origin.end() :] or "/" if origin else url
-    caller = _CALLER.search(line)
-    return request_entry(found.seconds, f"{method} {path}", int(status), caller[0] if caller else "")
+    caller = _CALLER.search(line, 0, match.start()) or _FORWARDED_FOR.search(line, match.end())
+    return request_entry(found.seconds, f"{method} {path}", int(status), caller[caller.re.groups] if caller else "")

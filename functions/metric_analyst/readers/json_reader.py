@@ -82,8 +82,6 @@ def read_document(document: Any, source: str, notes: Notes) -> Generator[None, N
             if time is not None:
                 column.add(time, _number(value))
         columns.append(column)
-        if column.empty:
-            notes.add("no values", f"{source} {column.name!r}")
     if not columns and not (isinstance(document, dict) and (set(document) <= {"alert"} or fields_in(document))):
         notes.add("JSON, but not metrics of a known shape", source)
     return table_of(columns)

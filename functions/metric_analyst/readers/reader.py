@@ -102,6 +102,8 @@ def _join(tables: list[tuple[str, MetricTable]], notes: Notes) -> Generator[None
     """
     by_name: dict[str, list[tuple[str, MetricTable, Column]]] = {}
     for source, table in tables:
+        if strays := table.drop_strays():
+            notes.add("times far from all others are left out", source, strays)
         for column in table.columns:
             by_name.setdefault(column.name, []).append((source, table, column))
         table.columns = []

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from math import isfinite, isnan, nan
+from math import isfinite, nan
 from operator import lt
 
 import msgspec
+
+from triage.times import without_strays
 
 # The difference or product of two larger values may leave the range of a float.
 HUGEST = 1e150
@@ -39,11 +41,6 @@ class Column(msgspec.Struct):
         return zip(self.times, self.values, strict=True)
 
     @property
-    def empty(self) -> bool:
-        """Whether no value is a number."""
-        return all(map(isnan, self.values))
-
-    @property
     def whole(self) -> bool:
         """Whether every sample has a usable value and a time after the one before, so that nothing is to be cleaned."""
         if not self.values or not isfinite(sum(self.values)):
@@ -60,6 +57,17 @@ class MetricTable(msgspec.Struct):
     columns: list[Column]
     times: Sequence[float]
     cut: bool = False
+
+    def drop_strays(self) -> int:
+        """Drop the few samples that a wrong clock put far away from the others; return how many times they have."""
+        kept = without_strays(self.times)
+        dropped = len(self.times) - len(kept)
+        if dropped:
+            self.times = kept
+            for i, column in enumerate(self.columns):
+                samples = (sample for sample in column.samples if kept[0] <= sample[0] <= kept[-1])
+                self.columns[i] = column_of(column.name, samples, column.unit)
+        return dropped
 
 
 def column_of(name: str, samples: Iterable[tuple[float, float | None]], unit: str = "") -> Column:

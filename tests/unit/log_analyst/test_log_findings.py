@@ -27,6 +27,7 @@ from tests.unit.log_analyst.log_fixtures import (
     syslog_line,
     text_of,
     upstream_dies,
+    when,
 )
 
 WINDOWS = pytest.mark.parametrize("alert", [ALERT, None], ids=["alert", "no alert"])
@@ -368,3 +369,55 @@ def test_a_rate_that_changes_slowly_is_a_trend_and_the_change_of_all_lines_is_no
     assert "**1 trend** over the whole recording" in ran.report
     assert sum(finding.evidence["lines"]["counts"]) == finding.evidence["count"] == len(retries)
     assert run(asked(file(text_of(drifting(app_line))))).findings == []
+
+
+def test_a_rolling_deploy_has_no_new_hosts() -> None:
+    rng = random.Random(3)
+
+    def pods(at: float) -> list[str]:
+        replaced = min(max(int((at - TROUBLE) // MINUTE) + 1, 0), 3)
+        return ["pod-a1", "pod-a2", "pod-a3"][replaced:] + ["pod-b1", "pod-b2", "pod-b3"][:replaced]
+
+    lines = [
+        (at, syslog_line(rng, at).replace("web-1", rng.choice(pods(at)))) for at in moments(rng, T0, T0 + 2 * HOUR, 60)
+    ]
+    assert run(asked(file(text_of(lines), "syslog"))).findings == []
+
+
+def test_the_traffic_of_a_morning_is_no_trend_beside_health_checks() -> None:
+    rng = random.Random(3)
+    visits = [at for at in moments(rng, T0, T0 + 6 * HOUR, 20) if rng.random() < 0.1 + 0.9 * (at - T0) / (6 * HOUR)]
+    checks = [(at, access_line(rng, at, route="/health", status=200)) for at in moments(rng, T0, T0 + 6 * HOUR, 8)]
+    log = text_of([(at, access_line(rng, at)) for at in visits], checks)
+    assert run(asked(file(log, "access.log"))).findings == []
+
+
+def test_what_stands_behind_a_request_is_no_caller() -> None:
+    rng = random.Random(3)
+
+    def envoy_line(at: float) -> str:
+        is_new = at > TROUBLE and rng.random() < 0.5
+        browser, upstream = ("Chrome/132.0.0.0", "10.1.2.9:80") if is_new else ("Chrome/131.0.0.0", "10.1.2.3:80")
+        request = f'"GET /api/{rng.choice("abc")} HTTP/1.1" 200 - 0 {rng.randrange(900)} 12 11'
+        return f'[{when(at, "%Y-%m-%dT%H:%M:%S.000Z")}] {request} "-" "{browser}" "{at:x<9}" "shop" "{upstream}"'
+
+    lines = [(at, envoy_line(at)) for at in moments(rng, T0, T0 + HOUR, 60)]
+    assert run(asked(file(text_of(lines), "access.log"))).findings == []
+
+
+def test_the_first_word_of_a_sentence_is_no_host_and_no_exception() -> None:
+    rng = random.Random(3)
+    usual = [(at, "Retry scheduled: job 7") for at in moments(rng, T0, T0 + HOUR, 60)]
+    timeouts = [(at, f"Timeout reached: upstream {rng.randrange(99)}") for at in moments(rng, TROUBLE, T0 + HOUR, 20)]
+    lines = [(at, f"{when(at, '%Y-%m-%dT%H:%M:%SZ')} {text}") for at, text in usual + timeouts]
+    [finding] = run(asked(file(text_of(lines)))).findings
+    assert (finding.subject, finding.evidence["count"]) == ("Timeout reached: upstream <num>", len(timeouts))
+
+
+def test_lines_of_a_wrong_clock_hide_no_failed_requests_and_move_no_end() -> None:
+    access, _ = upstream_dies()
+    wrong = [(at, access_line(random.Random(3), at, route="/", status=500)) for at in (0.0, 4_070_908_800.0)]
+    [right, disturbed] = (run(asked(file(text_of(access, some), "access.log"))) for some in ((), wrong))
+    assert disturbed.artifact["failures"] == right.artifact["failures"] != []
+    assert [f.summary for f in disturbed.findings] == [f.summary for f in right.findings]
+    assert "2 entries without a plausible time" in disturbed.report

@@ -41,8 +41,17 @@ def test_many_files_that_are_no_logs_give_one_note() -> None:
     assert found.notes == ["Skipped empty-0, empty-1, empty-2, empty-3, empty-4 and 9,995 more: empty."]
 
 
-def test_a_log_with_commas_is_no_table() -> None:
-    assert len(sources(asked(file("2024-03-05 09:00:00,123 INFO a, b\n" * 20, "a.csv"))).logs) == 1
+@pytest.mark.parametrize(
+    "line",
+    [
+        "2024-03-05 09:00:00,123 INFO a, b",
+        '[GIN] 2024/03/05 - 09:00:00 | 200 |     1.2ms |  192.168.100.200 | GET      "/x"',
+        "2024-03-05T09:00:00Z the queue is full; 12 ms",
+        "2024-03-05T09:00:00Z took 1,5 s",
+    ],
+)
+def test_a_log_with_commas_is_no_table(line: str) -> None:
+    assert len(sources(asked(file(f"{line}\n" * 20, "a.csv"))).logs) == 1
 
 
 def test_utf16_read_as_utf8_is_a_log() -> None:

@@ -304,6 +304,18 @@ json_like = st.recursive(
 )
 
 
+def test_a_row_of_a_wrong_clock_is_left_out_and_a_note_counts_it() -> None:
+    rows = "".join(f"{T0 + 60 * i:.0f},{i % 7}\n" for i in range(60))
+    found = reading(("a.csv", f"time,cpu\n{T0 - 7e8:.0f},5\n{rows}{T0 + 2e9:.0f},5\n"))
+    assert list(only(found).times) == [T0 + 60 * i for i in range(60)]
+    assert only(found).recorded_until == T0 + 60 * 59
+    assert found.notes == ["times far from all others are left out (2): a.csv, …"]
+
+
+def test_a_series_of_json_without_values_has_one_note() -> None:
+    assert reading(data=[{"cpu": [[T0 + i, None] for i in range(30)]}]).notes == ["data part 1 'cpu': no values"]
+
+
 @settings(max_examples=300, deadline=None)
 @given(json_like)
 def test_no_document_makes_the_json_reader_raise(document: Any) -> None:
