@@ -6,9 +6,12 @@ import asyncio
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
 
 from tailrace.conformance.__main__ import main
 from tailrace.conformance.command import running
@@ -87,3 +90,69 @@ def test_a_command_that_dies_is_started_again_and_ends_with_the_block(tmp_path: 
                     time.sleep(0.05)
     with pytest.raises(httpx.TransportError):
         httpx.get(url)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["--command", '"'], "cannot be run: No closing quotation"),
+        (["--command", "there-is-no-such-program"], "cannot be run: "),
+        (["--as", "no-colon"], "a header like"),
+        (["--others", "x: a\nb"], "a header like"),
+        (["--only", "99.9z"], "no scenario"),
+    ],
+)
+def test_what_is_named_wrongly_is_told_before_anything_is_played(
+    arguments: list[str], why: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        code = main(["http://127.0.0.1:9", *arguments])
+    except SystemExit as exit_of_argparse:
+        code = exit_of_argparse.code  # type: ignore[assignment]
+    assert code == 2
+    assert why in capsys.readouterr().err
+
+
+ODD = [b"", b"null", b"5", b"{}", b'{"result":{"task":5}}', b"\xff", b"[" * 5_000, b'"\x1b[2J\\u202e"', b'{"error":5}']
+
+
+def card_at(url: object) -> dict[str, Any]:
+    return {"supportedInterfaces": [{"url": url, "protocolBinding": "JSONRPC", "protocolVersion": "1.0"}]}
+
+
+async def test_no_answer_of_a_server_stops_it_or_commands_its_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    card: dict[str, Any] = {}
+    begun: bytes = b""
+    odd: bytes = b""
+
+    async def server(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            return
+        if scope["path"].endswith("agent-card.json"):
+            await JSONResponse(card)(scope, receive, send)
+        elif scope["path"].endswith("/me"):
+            await Response("no", 404)(scope, receive, send)
+        elif b'"SendMessage"' in await Request(scope, receive).body():
+            await Response(begun)(scope, receive, send)
+        else:
+            await Response(b"id: 1\ndata: " + odd + b"\n\n", media_type="text/event-stream")(scope, receive, send)
+
+    async with serve(server) as url:
+        options = [url, "--only", TOLD, "--via", "subscribe"]
+        odd_cards = [{}, {"supportedInterfaces": 5}, {"supportedInterfaces": [5]}]
+        for named in (*odd_cards, card_at(5), card_at("http://[::1"), card_at("http://xn--/")):
+            card = named
+            assert await asyncio.to_thread(main, options) == 2
+        card = card_at(url)
+        for each in ODD:
+            begun = each
+            assert await asyncio.to_thread(main, options) == 2
+        begun = b'{"result":{"task":{"id":"x"}}}'
+        for each in ODD:
+            odd = each
+            assert await asyncio.to_thread(main, options) == 1
+    printed = capsys.readouterr()
+    assert "no task was begun: 200 [[[[" in printed.out
+    assert "an event cannot be read (RecursionError" in printed.out
+    assert "\\x1b[2J" in printed.out
+    assert "\x1b" not in printed.out + printed.err

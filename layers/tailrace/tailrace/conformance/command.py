@@ -17,14 +17,22 @@ _READY_S = 120.0
 _ENDS_S = 10.0
 
 
+class NoCommand(Exception):
+    """The command cannot be run. The text says why."""
+
+
 @contextlib.contextmanager
 def running(command: str, url: str) -> Iterator[None]:
     """Run `command` until the block ends; it has to serve `url`. When it dies it is started again.
 
     Raises:
+        NoCommand: it cannot be run.
         TimeoutError: nobody answers at the URL in two minutes.
     """
-    server = _Server(shlex.split(command))
+    try:
+        server = _Server(shlex.split(command))
+    except (OSError, ValueError, IndexError) as error:
+        raise NoCommand(f"The command {command!r} cannot be run: {error}") from None
     keeping = threading.Thread(target=server.keep)
     keeping.start()
     try:

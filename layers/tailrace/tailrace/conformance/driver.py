@@ -15,7 +15,7 @@ from tailrace.conformance.rules import Broken, Known, Stream
 from tailrace.conformance.scenarios import Scenario
 from tailrace.conformance.seen import Seen, check_superseded, collapsed
 from tailrace.conformance.target import Target
-from tailrace.conformance.wire import SILENCE_S, Wire
+from tailrace.conformance.wire import SILENCE_S, UNREADABLE, Wire
 
 # For how many seconds a step waits for a frame.
 PATIENCE_S = 60.0
@@ -49,7 +49,7 @@ def violations(scenario: Scenario, via: str, target: Target) -> list[Broken]:
                     getattr(player, f"do_{step['do']}")(step)
             except Broken as broken:
                 return [broken, *player.noted]
-            except (ValueError, KeyError, TypeError) as error:
+            except UNREADABLE as error:
                 return [
                     Broken(player.rule, f"an answer cannot be read: {type(error).__name__}: {error}"),
                     *player.noted,
@@ -93,7 +93,7 @@ class Player:
             return
         try:
             task_id = self._user.created(response.json())
-        except (ValueError, KeyError, TypeError):
+        except UNREADABLE:
             raise Unplayable(f"no task was begun: {response.status_code} {response.text[:200]}") from None
         self._expect(
             response.status_code == (201 if self._user.browser else 200), f"creating got {response.text[:300]}"

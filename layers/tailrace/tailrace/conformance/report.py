@@ -109,11 +109,16 @@ def markdown(all_of_them: Sequence[Requirement]) -> str:
 
 def lines(all_of_them: Sequence[Requirement]) -> str:
     """The table as lines of text."""
-    return "\n".join(f"{each.number:6} {each.result:7} {each.why}" for each in all_of_them)
+    return "\n".join(f"{each.number:6} {each.result:7} {one_line(each.why)}" for each in all_of_them)
+
+
+def one_line(text: str) -> str:
+    """The text as one line that commands no terminal: it may be a server's."""
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in " ".join(text.split()))
 
 
 def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")[:200]
+    return one_line(text).replace("|", "\\|")[:200]
 
 
 def _order(requirement: Requirement) -> tuple[list[int], str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tailrace.conformance.interfaces import TERMINAL, WAITING, Event, Interface, event_of
-from tailrace.conformance.wire import Frame, Wire
+from tailrace.conformance.wire import UNREADABLE, Frame, Wire
 
 
 class Broken(AssertionError):
@@ -97,7 +97,7 @@ class Stream:
                     raise Broken("4.2c", f"an event's data is not the JSON-RPC response to {expected!r}: {data[:120]}")
                 payload = payload["result"]
             event = event_of(payload)
-        except (KeyError, TypeError, ValueError) as error:
+        except UNREADABLE as error:
             raise Broken("2.1b", f"an event cannot be read ({error!r}): {data[:120]}") from None
         if event.task != self.task:
             raise Broken("2.1b", f"an event is of task {event.task!r}")

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 
 from tailrace.conformance.interfaces import VIAS, Interface, card_url
+from tailrace.conformance.wire import UNREADABLE
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _RPC_VIAS, _REST_VIAS = ("subscribe", "send"), ("rest", "rest-send")
@@ -63,7 +64,7 @@ def located(url: str, target: Target) -> Target:
         raise NoServer(f"{url} cannot be reached: {error}") from None
     try:
         card = answer.json() if answer.is_success else None
-    except ValueError:
+    except UNREADABLE:
         card = None
     if not isinstance(card, dict):
         raise NoServer(
@@ -78,14 +79,19 @@ def as_agent(url: str, card: dict[str, Any], target: Target) -> Target:
     Raises:
         NoServer: it does not speak JSON-RPC of A2A 1.0, or says so of another origin.
     """
-    interfaces = [each for each in card.get("supportedInterfaces") or [] if isinstance(each, dict)]
+    listed = card.get("supportedInterfaces")
+    interfaces = [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
     rpc = _place(interfaces, "JSONRPC", "1.")
     rest = _place(interfaces, "HTTP+JSON", "1.")
     if rpc is None:
-        raise NoServer(f"The card at {url} has no JSONRPC interface of A2A 1.0; there are {interfaces}.")
+        raise NoServer(f"The card at {url} has no JSONRPC interface of A2A 1.0; there are {str(interfaces)[:300]}.")
     for place in filter(None, (rpc, rest)):
-        if _origin(place) != _origin(url):
-            raise NoServer(f"The card at {url} leads to {place!r}, which is on another origin.")
+        try:
+            same = _origin(place) == _origin(url)
+        except (httpx.InvalidURL, UnicodeError) as error:
+            raise NoServer(f"The card at {url} leads to {place[:300]!r}, which is no URL: {error}") from None
+        if not same:
+            raise NoServer(f"The card at {url} leads to {place[:300]!r}, which is on another origin.")
     speaks_0_3 = _place(interfaces, "JSONRPC", "0.3") is not None or str(card.get("protocolVersion")).startswith("0.3")
     vias = (*_RPC_VIAS, *(_REST_VIAS if rest else ()), *(("0.3",) if speaks_0_3 else ()))
     return replace(target, agent=url, rpc=rpc, rest=rest, vias=(*vias, "browser"))

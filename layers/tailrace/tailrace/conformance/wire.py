@@ -12,6 +12,8 @@ import httpx
 
 # For how many seconds a server may send nothing at all.
 SILENCE_S = 30.0
+# What reading an answer raises that is of another form than the one expected, or nested too deep.
+UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
 
 @dataclass
