@@ -46,6 +46,7 @@ export class TailraceChatTransport {
   /** @type {SentHeaders | (() => SentHeaders)} */ #headers;
   /** @type {RequestCredentials | undefined} */ #credentials;
   /** By chat, the id of the message that was not whole when `messages` got it. @type {Map<string, string>} */ #halves = new Map();
+  /** By chat, the newest cancel. @type {Map<string, Promise<any>>} */ #cancels = new Map();
 
   /** @param {Options} [options] */
   constructor({ api = "/api/chat", agent, headers = {}, credentials } = {}) {
@@ -98,11 +99,11 @@ export class TailraceChatTransport {
       body: JSON.stringify(sent),
     };
     this.#halves.delete(chatId);
+    await this.#cancels.get(chatId); // until then the chat has a task that is not finished
     const chat = { id: chatId, agent, headers };
-    const stop = () => this.#cancel(chat);
     const opening = this.#opened(() => this.#fetch(this.#api, init));
     // Stopped before there is an answer: the task may have begun, so it is cancelled when there is one.
-    const first = await orAborted(opening, abortSignal, () => opening.then(close).then(stop, () => {}));
+    const first = await orAborted(opening, abortSignal, () => this.#cancel(chat, opening));
     return this.#stream(chat, first, abortSignal, () => this.#fetch(this.#api, init));
   }
 
@@ -170,10 +171,12 @@ export class TailraceChatTransport {
     }
   }
 
-  /** @param {Chat} chat */
-  #cancel({ id, agent, headers }) {
+  /** @param {Chat} chat @param {Promise<Response>} [opening] what to wait for: the answer to the message */
+  #cancel({ id, agent, headers }, opening) {
     const init = { method: "POST", headers: { ...this.#headersOf(headers), "content-type": "application/json" }, keepalive: true };
-    this.#fetch(this.#address(id, "cancel", {}, agent), init).catch(() => {}); // a task that has ended is not cancelled
+    const ask = () => this.#fetch(this.#address(id, "cancel", {}, agent), init);
+    const done = opening ? opening.then(close).then(ask) : ask();
+    this.#cancels.set(id, done.catch(() => {})); // a task that has ended is not cancelled
   }
 
   #fetch(address, init) {

@@ -23,6 +23,7 @@ function Chat() {
   const decide = ({ approval }, approved) => chat.addToolApprovalResponse({ id: approval.id, approved });
   const shown = (part, place) => {
     if (part.type === "text") return <p key={place}>{part.text}</p>;
+    if (part.type === "data-question") return <p key={place}>{part.data.question}</p>; // the next message answers it
     if (!isToolUIPart(part)) return null;
     const asks = part.state === "approval-requested" && [true, false].map((approved) => (
       <button key={approved} onClick={() => decide(part, approved)}>{approved ? "Approve" : "Deny"}</button>
@@ -30,7 +31,9 @@ function Chat() {
     return <p key={place} className="tool">{part.toolName} {JSON.stringify(part.input)}: {part.state} {asks}</p>;
   };
   return <main>
-    {chat.messages.map(({ id, role, parts }) => <section key={id} className={role}>{parts.map(shown)}</section>)}
+    {chat.messages.map(({ id, role, parts, metadata }) => (
+      <section key={id} className={role}>{parts.map(shown)}{metadata?.error && <p role="alert">{metadata.error}</p>}</section>
+    ))}
     <form onSubmit={send}><input name="text" aria-label="Message" autoFocus /><button>Send</button></form>
     <p role="status">{chat.error?.message ?? chat.status}</p>
     <button onClick={chat.stop}>Stop</button>

@@ -53,6 +53,11 @@ async def test_a_page_of_the_ai_sdk_survives_a_reload_and_a_killed_worker(page: 
             await expect(said.last).to_have_text("The tool has answered: sent to bob")
             await expect(tools.last).to_contain_text('send_mail {"to":"bob"}: output-available')
 
+            await send("ask")
+            await expect(said.last).to_contain_text("Which colour?")
+            await send("red")
+            await expect(said.last).to_have_text("The tool has answered: the user says red")
+
             await send("slow")
             await expect(said.last).to_have_text("It flows")
             await page.reload()
@@ -69,5 +74,5 @@ async def test_a_page_of_the_ai_sdk_survives_a_reload_and_a_killed_worker(page: 
 async def _after_a_reload(page: Page) -> str:
     await page.reload()
     await expect(page.get_by_role("status")).to_have_text("ready")
-    await expect(page.locator(".assistant")).to_have_count(4)
+    await expect(page.locator(".assistant")).to_have_count(6)
     return await page.locator("main").inner_text()

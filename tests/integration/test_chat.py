@@ -109,6 +109,15 @@ async def test_an_answer_that_is_repeated_finds_its_stream(tmp_path: Path) -> No
         assert len((await served.log.list("alice")).heads) == 1
 
 
+async def test_a_message_that_is_edited_takes_its_question_back(tmp_path: Path) -> None:
+    async with system(hello_world(), tmp_path) as served:
+        await post(served.http, chat(user("ask twice")))
+        assert text_in(await post(served.http, chat(user("hello", "m-2"), messageId="m-2"))) == TEXT
+        _, edited = (await served.log.list("alice")).heads
+        task = (await served.http.get(f"/api/tasks/{edited.task_id}")).json()
+        assert task["status"]["state"] == "TASK_STATE_CANCELED"
+
+
 @pytest.mark.parametrize(
     ("body", "status", "why"),
     [

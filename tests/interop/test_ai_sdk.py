@@ -45,9 +45,9 @@ async def test_the_ai_sdk_chats_with_our_agents(tmp_path: Path, monkeypatch: pyt
     async with asyncio.timeout(120), system(chatting.graph, tmp_path) as served, cutting(served.url) as proxy:
         proxy.cut_after_bytes = CUT_AFTER
         steps = await steps_of(node, "chat.mjs", served.url, proxy.url, on_step=watching, cwd=folder)
-        # Stop cancels the newest task; closing a page would cancel none.
-        newest, *others = (await served.log.list("alice", limit=100)).heads
-        while (await served.log.head(newest.task_id)).state != "TASK_STATE_CANCELED":
+        # Stop cancels the task, and the next message waits for that; closing a page would cancel none.
+        _, stopped, *others = (await served.log.list("alice", limit=100)).heads
+        while (await served.log.head(stopped.task_id)).state != "TASK_STATE_CANCELED":
             await asyncio.sleep(0.01)
     check_conversation(steps)
     check_tool(steps["tool"])
@@ -64,8 +64,9 @@ async def test_the_ai_sdk_chats_with_our_agents(tmp_path: Path, monkeypatch: pyt
     # Each cut cost a reconnect, and the message is that of a page that was not cut.
     assert proxy.connections > 3
     check_tool(steps["cut"], word="river")
-    assert steps["stopped"]["status"] == "ready"
-    assert texts(steps["stopped"]) == ["It flows"]
+    assert steps["stopped"]["cancelled"]["status"] == steps["stopped"]["status"] == "ready"
+    assert texts(steps["stopped"]["cancelled"]) == ["It flows"]
+    assert texts(steps["stopped"])[0].startswith("You said go on")
     # A page that is loaded again has the messages that it had.
     stored = steps["stored"]
     assert stored.pop("nobodys") == []

@@ -245,6 +245,14 @@ def test_a_run_that_ends_leaves_no_call_without_a_result(state: TaskState) -> No
     assert log.shown == [f"{name}: The run ended before this call was answered." for name in ("look", "read")]
 
 
+def test_a_message_that_failed_says_why_also_when_the_page_is_loaded_again() -> None:
+    log = Log()
+    log.state("TASK_STATE_FAILED", text="The pump is off.")
+    about = log.projection.messages[-1].metadata
+    assert about is not None
+    assert (about.state, about.error) == ("failed", "The pump is off.")
+
+
 TEXTS = st.text("ab", min_size=1, max_size=4)
 
 

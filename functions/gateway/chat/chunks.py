@@ -31,7 +31,10 @@ class Tokens(msgspec.Struct, rename="camel", frozen=True):
 
 
 class MessageMetadata(msgspec.Struct, rename="camel", omit_defaults=True):
-    """The `metadata` of an assistant's message. The page merges what comes later into what it has."""
+    """The `metadata` of an assistant's message. The page merges what comes later into what it has.
+
+    `error` says why the task failed or was rejected: `useChat` itself forgets its error when the page is loaded again.
+    """
 
     task: str = ""
     agent: str = ""
@@ -39,6 +42,7 @@ class MessageMetadata(msgspec.Struct, rename="camel", omit_defaults=True):
     state: State | None = None
     usage: Tokens | None = None
     cost: Cost | None = None
+    error: str | None = None
 
 
 class Ours(msgspec.Struct, omit_defaults=True):

@@ -265,16 +265,16 @@ class Projection:
 
     # States, questions and answers
 
-    def _metadata(self, told: Metadata) -> Chunk:
+    def _metadata(self, told: Metadata, error: str | None = None) -> Chunk:
         usage = None
         if self._usage.calls:
             read, written = self._usage.input, self._usage.output
             usage = Tokens(read, written, read + written)
         state: Any = self.state.removeprefix("TASK_STATE_").lower().replace("_", "-")
-        new = MessageMetadata(state=state, usage=usage, cost=told.cost)
+        new = MessageMetadata(state=state, usage=usage, cost=told.cost, error=error)
         known = self._about
         self._about = msgspec.structs.replace(
-            known, state=state, usage=usage or known.usage, cost=told.cost or known.cost
+            known, state=state, usage=usage or known.usage, cost=told.cost or known.cost, error=error
         )
         return chunks.Metadata(new)
 
@@ -298,11 +298,13 @@ class Projection:
                 ended += [] if tool.is_whole else [tool.give(arguments("".join(tool.written)))]
                 tool.ending = chunks.ToolFailure(tool.id, _UNANSWERED)
                 ended.append(tool.ending)
-        ended += [self._metadata(told), chunks.FinishStep()]
+        if self.state in ("TASK_STATE_COMPLETED", "TASK_STATE_CANCELED"):
+            ended += [self._metadata(told), chunks.FinishStep()]
+        else:
+            error = words or "The task failed."
+            ended += [self._metadata(told, error), chunks.FinishStep(), chunks.Failure(error)]
         if self.state == "TASK_STATE_CANCELED":
             ended.append(chunks.Abort(words or "The task was canceled."))
-        elif self.state != "TASK_STATE_COMPLETED":
-            ended.append(chunks.Failure(words or "The task failed."))
         return ended
 
     def _ask(self, question: Question, seq: int) -> list[Chunk]:

@@ -16,7 +16,7 @@ import hashlib
 import re
 import uuid
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AsyncExitStack, aclosing, suppress
 from functools import partial
 from typing import NamedTuple
 
@@ -48,7 +48,7 @@ from tailrace.a2a.card import CONVERSATION
 from tailrace.a2a.identity import conversation_id_of
 from tailrace.a2a.types import convert
 from tailrace.config import Settings
-from tailrace.errors import RequestError, TaskUnknown, shorten
+from tailrace.errors import RequestError, TaskFinished, TaskUnknown, shorten
 from tailrace.events import INTERRUPTED, TERMINAL, encode, ends
 from tailrace.log import EventLog, Head
 from tailrace.stream import sse
@@ -196,7 +196,11 @@ class Chatting:
                 await self._sending.reply(latest, sent, body.last.id)
                 return _Place(latest, now.projection, now.seq, goes_on=False)
         if body.changes_history:
-            extension = {CONVERSATION: {"after": await self._after(caller, body)}}
+            after = await self._after(caller, body)
+            if latest is not None and now is not None and now.projection.state in INTERRUPTED:
+                with suppress(TaskFinished):  # What it asks no longer counts.
+                    await self._endings.cancel(latest.task_id)
+            extension = {CONVERSATION: {"after": after}}
             sent = msgspec.structs.replace(sent, metadata={**(sent.metadata or {}), **extension})
         key = key or (str(uuid.uuid4()) if body.changes_history else _key(body))
         return await self._from(await self._sending.begin(caller, agent, sent, key), 1)

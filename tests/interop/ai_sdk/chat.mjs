@@ -101,7 +101,9 @@ const stopping = stopped.sendMessage({ text: "slow" });
 await until(stopped, isWriting);
 await stopped.stop();
 await stopping;
-tell("stopped", stopped.shown);
+const cancelled = structuredClone(stopped.shown);
+await stopped.sendMessage({ text: "go on" }); // at once
+tell("stopped", { cancelled, ...stopped.shown });
 
 const chats = ["words", "looking", "approved", "denied", "asking", "nobodys"];
 const stored = await Promise.all(chats.map((id) => ours.messages(id)));
