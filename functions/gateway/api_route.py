@@ -62,12 +62,14 @@ class ApiRoute(Route):
         return await self.operations[method].handler(request)
 
 
+# What a text is that may not be empty. The types that have it say so themselves, with the place.
+NOT_EMPTY = msgspec.Meta(extra_json_schema={"minLength": 1})
 # The parameters of every list in pages, and of every stream.
 PAGE = (
     Parameter("pageSize", "How many of them, 20 by default.", Annotated[int, msgspec.Meta(ge=1, le=100)]),
     Parameter("pageToken", "The `nextPageToken` of the page before."),
 )
-_SEQ = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,15}$")]
+_SEQ = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{0,15}$")]
 CURSOR = (
     Parameter("Last-Event-ID", "The last `id:` that you have.", _SEQ, "header"),
     Parameter("cursor", "The same, for who cannot send the header.", _SEQ),

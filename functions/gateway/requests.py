@@ -23,6 +23,17 @@ _MAX_KEY = 255
 IDEMPOTENCY_KEY = Annotated[str, msgspec.Meta(min_length=1, max_length=_MAX_KEY)]
 
 
+def _has(name: str) -> dict[str, Any]:
+    return {"required": [name], "properties": {name: {"type": "string"}}}
+
+
+# Exactly one content, as `UserPart` has it: a null counts as absent, but for a `data` that is alone.
+_TEXTS = [_has(name) for name in ("text", "raw", "url")]
+_DATA = {"required": ["data"], "properties": {"data": {"not": {"type": "null"}}}}
+_NULL = {"required": ["data"], "properties": {"data": {"type": "null"}}, "not": {"anyOf": _TEXTS}}
+_ONE_CONTENT = msgspec.Meta(extra_json_schema={"oneOf": [*_TEXTS, _DATA, _NULL]})
+
+
 class BrowserPart(UserPart, forbid_unknown_fields=True, rename="camel", omit_defaults=True):
     pass
 
@@ -30,7 +41,7 @@ class BrowserPart(UserPart, forbid_unknown_fields=True, rename="camel", omit_def
 class BrowserMessage(msgspec.Struct, forbid_unknown_fields=True, rename="camel", omit_defaults=True, kw_only=True):
     """An A2A 1.0 message whose `role` and `messageId` may be left out."""
 
-    parts: Annotated[list[BrowserPart], msgspec.Meta(extra_json_schema={"minItems": 1})]
+    parts: Annotated[list[Annotated[BrowserPart, _ONE_CONTENT]], msgspec.Meta(extra_json_schema={"minItems": 1})]
     message_id: str | None = None
     role: Literal["ROLE_USER"] = "ROLE_USER"
     context_id: str | None = None

@@ -17,7 +17,7 @@ from tailrace.errors import RequestError, shorten
 
 _CURSOR = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}):([0-9]{1,15})")
 
-_KIND = Annotated[str, msgspec.Meta(pattern=f"^{_CURSOR.pattern}$")]
+_KIND = Annotated[str, msgspec.Meta(pattern=f"^({_CURSOR.pattern})?$")]
 TASK_CURSOR = (
     Parameter("Last-Event-ID", "The last `id:` that you have.", _KIND, "header"),
     Parameter("cursor", "The same, for who cannot send the header.", _KIND),

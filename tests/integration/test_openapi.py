@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 from hypothesis import HealthCheck, Phase, given, settings
+from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 from starlette.applications import Starlette
 from starlette.routing import Route
@@ -100,6 +101,36 @@ async def test_everybody_gets_it_and_nothing_else_of_the_api(tmp_path: Path) -> 
                 headers = {"Content-Type": "application/json"}
                 refused = await http.request(method, _PARAMETER.sub("x", path), content=b"{}", headers=headers)
                 assert refused.status_code == 401, (method, path)
+
+
+RUN: dict[str, Any] = {"threadId": "t", "runId": "r", "messages": []}
+SAID: dict[str, Any] = {"id": "m", "role": "user", "parts": []}
+NO_CONTENT = [{}, {"text": None}, {"text": "", "url": ""}, {"text": "", "data": 0}, {"raw": "", "data": 1}]
+CONTENT = [{"text": ""}, {"data": None}, {"text": "a", "data": None}, {"url": "urn:x", "raw": None}, {"data": 0}]
+# By their route, bodies that fit what the description says, and bodies that do not.
+BODIES_OF: dict[str, tuple[list[Any], list[Any]]] = {
+    "/api/agui/{agent}": ([RUN], [{**RUN, "threadId": ""}, {**RUN, "runId": ""}, {**RUN, "resume": [{}]}]),
+    "/api/chat": (
+        [{"id": "c", "messages": [SAID]}],
+        [{"id": "", "messages": [SAID]}, {"id": "c", "messages": []}, {"id": "c", "messages": [{**SAID, "id": ""}]}],
+    ),
+    "/api/tasks": (
+        [{"message": {"parts": [part]}} for part in CONTENT],
+        [{"message": {"parts": parts}} for parts in ([], *([part] for part in NO_CONTENT))],
+    ),
+}
+
+
+async def test_a_malformed_body_is_refused_by_the_description_too(tmp_path: Path) -> None:
+    async with serve(app_in(tmp_path)) as url, httpx.AsyncClient(base_url=url, headers={"x-test-owner": "a"}) as http:
+        shown = (await http.get("/api/openapi.json")).json()
+        for path, (right, wrong) in BODIES_OF.items():
+            content = shown["paths"][path]["post"]["requestBody"]["content"]["application/json"]
+            fits = Draft202012Validator({**content["schema"], "components": shown["components"]}).is_valid
+            assert [body for body in right if not fits(body)] == []
+            for body in wrong:
+                refused = await http.post(path.format(agent="orchestrator"), json=body)
+                assert (refused.status_code, fits(body)) == (400, False), body
 
 
 async def test_what_the_description_says_is_true(tmp_path: Path) -> None:

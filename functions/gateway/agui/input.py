@@ -7,12 +7,13 @@ the message's metadata, where an agent finds it: `request().metadata["ag-ui"]`.
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from gateway.agui.projection import ARTIFACTS
 from gateway.agui.questions import INPUT
+from gateway.api_route import NOT_EMPTY
 from gateway.requests import BrowserMessage
 from tailrace.a2a.types import convert
 from tailrace.errors import RequestError, shorten
@@ -34,8 +35,8 @@ class ResumeEntry(msgspec.Struct, rename="camel"):
 class RunAgentInput(msgspec.Struct, rename="camel"):
     """What a run begins with. Members that AG-UI does not have, or a later version has, are ignored."""
 
-    thread_id: str
-    run_id: str
+    thread_id: Annotated[str, NOT_EMPTY]
+    run_id: Annotated[str, NOT_EMPTY]
     messages: list[dict[str, Any]]
     state: Any = None
     tools: list[dict[str, Any]] | None = None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import unquote_to_bytes
 
 import msgspec
 
+from gateway.api_route import NOT_EMPTY
 from gateway.chat.approvals import Response
 from gateway.requests import BrowserMessage
 from tailrace.a2a.types import convert
@@ -23,7 +24,7 @@ _ANSWERS, _DATA = "data-answers", "data-"
 class UIMessage(msgspec.Struct, kw_only=True):
     """A message as a page has it. What else it has is the page's own."""
 
-    id: str
+    id: Annotated[str, NOT_EMPTY]
     role: Literal["user", "assistant", "system"]
     parts: list[dict[str, Any]]
     metadata: Any = None
@@ -36,8 +37,8 @@ class UIMessage(msgspec.Struct, kw_only=True):
 class ChatBody(msgspec.Struct, forbid_unknown_fields=True, rename="camel", kw_only=True):
     """The body of `POST /api/chat`. `message_id` names the message that is edited, made anew or gone on with."""
 
-    id: str
-    messages: list[UIMessage]
+    id: Annotated[str, NOT_EMPTY]
+    messages: Annotated[list[UIMessage], msgspec.Meta(extra_json_schema={"minItems": 1})]
     trigger: Literal["submit-message", "regenerate-message"] = "submit-message"
     message_id: str | None = None
     agent: str | None = None
