@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,11 @@ from tests.interop.steps import Steps, steps_of
 from tests.sample_agents import chatting
 from tests.support.cutting_proxy import cutting
 from tests.support.in_process import system
-from tests.support.react_chat import packages
+from tests.support.react_chat import ROOT, packages
 
 # Fewer bytes than any of the answers has, and more than one event.
 CUT_AFTER = 1_500
+_ROUTE = re.compile(r"```js\n(// app/api/chat/.+?)```", re.DOTALL)
 
 
 def parts(shown: dict[str, Any], kind: str, place: int = -1) -> list[dict[str, Any]]:
@@ -32,6 +34,9 @@ def texts(shown: dict[str, Any], place: int = -1) -> list[str]:
 async def test_the_ai_sdk_chats_with_our_agents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     node, folder = await asyncio.to_thread(packages)
     shutil.copy(HERE / "ai_sdk" / "chat.mjs", folder)
+    route = _ROUTE.search((ROOT / "docs" / "FRONTENDS.md").read_text())
+    assert route is not None
+    (folder / "route.mjs").write_text(route[1])
     monkeypatch.setattr(chatting, "FOLDER", tmp_path)
     monkeypatch.setattr("gateway.chat.history._LARGE", 1)  # a page for each task
     gate = tmp_path / "go"
@@ -64,6 +69,7 @@ async def test_the_ai_sdk_chats_with_our_agents(tmp_path: Path, monkeypatch: pyt
     # Each cut cost a reconnect, and the message is that of a page that was not cut.
     assert proxy.connections > 3
     check_tool(steps["cut"], word="river")
+    check_tool(steps["routed"], word="stream")
     assert steps["stopped"]["cancelled"]["status"] == steps["stopped"]["status"] == "ready"
     assert texts(steps["stopped"]["cancelled"]) == ["It flows"]
     assert texts(steps["stopped"])[0].startswith("You said go on")

@@ -96,6 +96,20 @@ const cut = chatOf("cut", new TailraceChatTransport({ api: `${proxied}/api/chat`
 await cut.sendMessage({ text: "look river" });
 tell("cut", cut.shown);
 
+// The same through the page's own server, with the route in docs/FRONTENDS.md, whose token is an owner here.
+const direct = globalThis.fetch;
+process.env.TAILRACE_URL = proxied;
+const { GET, POST } = await import("./route.mjs");
+globalThis.fetch = (address, init) => {
+  if (`${address}`.startsWith("http://page/")) return (init.method === "POST" ? POST : GET)(new Request(address, init));
+  const { authorization, ...others } = init.headers;
+  return direct(address, { ...init, headers: authorization ? { ...others, ...headers } : others });
+};
+const routed = chatOf("routed", new TailraceChatTransport({ api: "http://page/api/chat" }));
+await routed.sendMessage({ text: "look stream" });
+tell("routed", routed.shown);
+globalThis.fetch = direct;
+
 const stopped = chatOf("stopped", ours);
 const stopping = stopped.sendMessage({ text: "slow" });
 await until(stopped, isWriting);
