@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import json
 import random
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -314,6 +315,11 @@ async def test_refusals_say_what_would_be_right(tmp_path: Path) -> None:
                 await client.send("hello", files=[tmp_path / "missing.log"])
             with pytest.raises(ClientError, match="name the files in it"):
                 await client.send("hello", files=[tmp_path])
+            with pytest.raises(ClientError, match=r"The files are 'app\.log', but must be a list"):
+                await client.send("hello", files="app.log")
+            for wrong in (object(), json.loads("[" * 100 + "]" * 100)):
+                with pytest.raises(ClientError, match="The data for an agent"):
+                    await client.send("hello", data=[wrong])
     async with AsyncClient("http://127.0.0.1:9") as client:
         with pytest.raises(ServerUnreachable, match=r"http://127\.0\.0\.1:9 cannot be reached"):
             await client.send("hello")

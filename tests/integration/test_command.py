@@ -20,6 +20,7 @@ from gateway.owner import bearer_in
 from tailrace.cli import main
 from tailrace.cli.commands import run
 from tailrace.cli.escaping import safe
+from tailrace.client import Task
 from tests.sample_agents.runs_commands import FINDINGS, runs_commands
 from tests.support.in_process import system
 
@@ -83,6 +84,14 @@ async def test_json_is_one_event_a_line_and_a_task_can_be_told_again(command: Co
     assert listed["id"] == task_id
     assert (await command("tasks")).out.startswith(f"{task_id}\tcompleted\torchestrator\t")
     assert (await command("agents")).out == "orchestrator\tFor tests.\n"
+
+
+async def test_a_time_that_no_calendar_has_is_not_shown(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    await command("ask", "say Hello")
+    for ms in (10**18, -(10**18), 2**63 - 1):
+        monkeypatch.setattr(Task, "created", ms)
+        listed = await command("tasks")
+        assert (listed.code, listed.out.endswith("\tcompleted\torchestrator\t\n")) == (0, True)
 
 
 async def test_a_question_is_answered_by_another_command(command: Command) -> None:

@@ -37,11 +37,22 @@ def test_what_moves_is_never_higher_than_the_terminal(
         assert "word" in "".join(segment.text for segment in lines[-2])
 
 
-def test_an_answer_in_a_terminal_keeps_what_looks_like_html(screen: Console, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
 
+
+def test_an_answer_too_long_to_be_laid_out_is_shown_as_text(screen: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    laid_out: list[str] = []
+    monkeypatch.setattr("sys.stdout", Terminal())
+    monkeypatch.setattr(display, "_markdown", laid_out.append)
+    print_answer("```python\n" + "x = (1\n" * 10_000, [], [])
+    assert not laid_out
+    written: Any = screen.file
+    assert written.getvalue().startswith("```python\nx = (1\n")
+
+
+def test_an_answer_in_a_terminal_keeps_what_looks_like_html(screen: Console, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdout", Terminal())
     print_answer("Use `dict` or List<String> here.\n\n<b>Not bold</b>\n", [{"no": "data"}], ["a.png"])
     written: Any = screen.file

@@ -63,7 +63,7 @@ def test_text_that_is_taken_back_is_gone() -> None:
 def test_questions_are_asked_one_after_the_other_and_options_have_numbers(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    typed = iter(["4", "2", "yes"])
+    typed = iter(["4", "2", "yes", "@" + "a" * 5_000])
     monkeypatch.setattr(builtins, "input", lambda *_: next(typed))
     people = Question("q1", {"question": "For how many?"}, "book", {"type": "integer"})
     room = Question(
@@ -71,6 +71,7 @@ def test_questions_are_asked_one_after_the_other_and_options_have_numbers(
     )
     assert answers_to([people, room], "") == Answers(by_id={"q1": "4", "q2": "outside"})
     assert answers_to([], "Shall I?\x07") == Answers("yes")
+    assert answers_to([], "Shall I?").text == "@" + "a" * 5_000
     shown = capsys.readouterr().err
     assert "(1 of 2) For how many? (integer)" in shown
     assert "Shall I?\\x07" in shown

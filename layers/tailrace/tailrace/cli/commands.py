@@ -142,8 +142,7 @@ def tasks(
         rows = []
         for number, task in enumerate(work.client.tasks(), 1):
             state = task.state.removeprefix("TASK_STATE_").lower().replace("_", " ")
-            created = datetime.fromtimestamp(task.created / 1000, UTC).astimezone() if task.created else None
-            rows.append([task.id, state, task.agent, created.strftime("%Y-%m-%d %H:%M:%S") if created else ""])
+            rows.append([task.id, state, task.agent, _local_time(task.created)])
             if as_json:
                 JsonLines().value(msgspec.to_builtins(task))
             if number == limit:
@@ -232,6 +231,14 @@ def _working(url: str | None, *, as_json: bool = False) -> Iterator[Work]:
     finally:
         with suppress(OSError):
             display.stop()
+
+
+def _local_time(ms: int) -> str:
+    """The time in this machine's zone; "" if there is none, or none that a calendar has."""
+    try:
+        return datetime.fromtimestamp(ms / 1000, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S") if ms else ""
+    except (ValueError, OverflowError, OSError):
+        return ""
 
 
 def _write_nowhere() -> None:

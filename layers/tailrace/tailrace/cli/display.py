@@ -25,6 +25,8 @@ from tailrace.events import encode
 
 # How many lines of the answer are shown while it comes, and how many open steps.
 _ANSWER_LINES, _MOST_STEPS = 6, 12
+# How long an answer is still shown as Markdown, in characters: 140,000 of code took 15 s.
+_MOST_MARKDOWN = 50_000
 _STYLES = {"✓": "green", "✗": "red", "→": "cyan", "!": "yellow"}
 
 
@@ -195,7 +197,7 @@ def print_answer(text: str, data: list[Any], files: list[str]) -> None:
         return
     console = Console(highlight=False)
     if text.strip():
-        console.print(_markdown(text))
+        console.print(_markdown(text) if len(text) <= _MOST_MARKDOWN else Text(safe(text)))
     for line in lines:
         console.print(Text(line, "cyan"), soft_wrap=True)
 

@@ -43,10 +43,17 @@ def answers_to(questions: list[Question], words: str) -> Answers:
         )
     options = _options(questions[0]) if questions else []
     answer = _asked(console, _words(questions[0]) if questions else words, options)
-    named = [word for word in answer.split() if word.startswith("@") and Path(word[1:]).is_file()]
+    named = [word for word in answer.split() if word.startswith("@") and _is_file(word[1:])]
     if not named:
         return Answers(answer)
     return Answers(" ".join(word for word in answer.split() if word not in named), files=[Path(n[1:]) for n in named])
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except OSError:  # The name is too long.
+        return False
 
 
 def _words(question: Question) -> str:

@@ -22,7 +22,7 @@ from tailrace.client.gateway import GatewayServer
 from tailrace.client.http import new_http
 from tailrace.client.place import Place, places
 from tailrace.client.task import Agent, Task
-from tailrace.errors import ClientError, ServerUnreachable
+from tailrace.errors import ClientError, NotJson, ServerUnreachable, TooDeep
 from tailrace.events import Message, Part, plain
 
 # How long a server may be away before it is given up, in seconds.
@@ -132,7 +132,7 @@ class AsyncClient:
             on_progress: called with a file's name, the bytes of it that were sent, and the bytes that there are.
 
         Raises:
-            ClientError: a file cannot be read, and as the class says.
+            ClientError: a file cannot be read, the data are not JSON, and as the class says.
 
         Example:
             async def begin(client: AsyncClient) -> Task:
@@ -252,7 +252,10 @@ class AsyncClient:
         agent: str | None,
         on_progress: OnProgress | None,
     ) -> Message:
-        values = [plain(value, "The data for an agent") for value in data]
+        try:
+            values = [plain(value, "The data for an agent") for value in data]
+        except (NotJson, TooDeep) as error:
+            raise ClientError(str(error)) from None
         parts = [Part(text=text)] if text else []
         if files:
             packed_files = await asyncio.to_thread(packed, files, await server.modes(agent))

@@ -63,6 +63,8 @@ def packed(files: Files, modes: Sequence[str]) -> list[PackedFile]:
     Raises:
         ClientError: a file cannot be read, or is empty.
     """
+    if isinstance(files, str | bytes | Path):
+        raise ClientError(f"The files are {str(files)!r}, but must be a list of paths, or contents by file name.")
     if isinstance(files, Mapping):
         return [_packed_content(name, content, modes) for name, content in files.items()]
     return [_packed_path(Path(path), modes) for path in files]
