@@ -35,6 +35,8 @@ _LOG_KEYS = frozenset(
         "event",
     )
 )
+_DELIMITER = re.compile(r"[,;\t|]")
+_TEXT_COLUMNS = frozenset(("message", "@message", "msg", "_raw", "level", "severity", "loglevel", "levelname"))
 # How a log line starts: a date, a syslog time, a syslog priority, an IP address, a JSON object, or a level.
 _LOG_LINE = re.compile(
     r"^(?:\[?\d{4}[-/]\d\d[-/]\d\d[T ]|\w{3} +\d+ \d\d:\d\d:\d\d|<\d{1,3}>|\d{1,3}(?:\.\d{1,3}){3} \S+ \S+ \[|\{\"|"
@@ -60,14 +62,15 @@ MIN_LOG_LINES = 3
 def topic_of(file: File) -> Topic:
     """Return whether a file holds logs or metrics; logs if in doubt, because the log analyst reads any text."""
     name, beginning = file.filename.lower(), file.content.beginning(_LOOK).lstrip()
-    if file.media_type in _METRIC_TYPES or name.endswith(_METRIC_ENDINGS):
-        return "metrics"
+    is_table = is_table_of_numbers(beginning)
+    first = beginning.lstrip("\ufeff").partition("\n")[0]
+    if not is_table and (file.media_type in _METRIC_TYPES or name.endswith(_METRIC_ENDINGS)):
+        # Log viewers export their lines as CSV too.
+        cells = {cell.strip('" \r') for cell in _DELIMITER.split(first.lower())}
+        return "logs" if cells & _TEXT_COLUMNS else "metrics"
     if beginning.startswith(("{", "[")) and _METRIC_KEYS.search(beginning):
         return "metrics"
-    first = beginning.partition("\n")[0]
-    if first.startswith("{") and _is_sample(first):
-        return "metrics"
-    return "metrics" if is_table_of_numbers(beginning) else "logs"
+    return "metrics" if is_table or (first.startswith("{") and _is_sample(first)) else "logs"
 
 
 def _is_sample(line: str) -> bool:

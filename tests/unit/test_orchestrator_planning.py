@@ -45,6 +45,8 @@ def request(text: str = "", files: list[File] | None = None, data: list[Any] | N
     [
         (file("m.csv", "a,b\n"), "metrics"),
         (file("m", "x", "text/csv"), "metrics"),
+        (file("export.csv", '\ufeff"@timestamp","@message"\n2026-01-01 10:00:00,"order 7 done"\n' * 9), "logs"),
+        (file("water.csv", "time,level\n" + "2026-01-01 10:00:00,3.5\n" * 9), "metrics"),
         (file("export", "timestamp,cpu\n2026-01-01T00:00:00Z,1\n"), "metrics"),
         (
             file(

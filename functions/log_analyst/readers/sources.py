@@ -46,15 +46,18 @@ class Sources(NamedTuple):
 
 def sources(request: Request) -> Sources:
     """Return the logs in `request`. No content raises an error; `notes` say what cannot be read."""
-    logs: list[Source] = []
+    found: list[tuple[str, Content]] = []
     skipped: dict[str, list[str]] = {}
     for file in request.files:
         content = _readable(file)
         if isinstance(content, str):
             skipped.setdefault(content, []).append(file.filename or "a file without a name")
         else:
-            name = file.filename or f"file {len(logs) + 1}"
-            logs.append(Source(name, content, _stream(name)))
+            found.append((file.filename or f"file {len(found) + 1}", content))
+    # Rotated parts have different names, so web1/access.log and web2/access.log are two logs.
+    bases = [name.rsplit("/", 1)[-1] for name, _ in found]
+    stems = bases if len(set(bases)) == len(bases) else [name for name, _ in found]
+    logs = [Source(name, content, _stream(stem)) for (name, content), stem in zip(found, stems, strict=True)]
     notes = [_note(names, complaint) for complaint, names in skipped.items()]
     if logs:
         return Sources(logs, notes, request.text)
@@ -129,7 +132,7 @@ def _is_entry(name: str, parser: Parser, line: str, stamps: Timestamps) -> bool:
 
 
 def _stream(name: str) -> str:
-    base = name.rsplit("/", 1)[-1].lower()[:_NAME]
+    base = name.lower()[-_NAME:]
     stem = max(0, len(base) - _LONGEST_ROTATION)
     return base[:stem] + _ROTATION.sub("", base[stem:]) or name
 

@@ -18,7 +18,7 @@ _SPELLINGS = {
     "b": "bytes", "byte": "bytes", "bytes": "bytes",
     "kb": "kB", "kib": "KiB", "kilobytes": "kB", "mb": "MB", "mib": "MiB", "megabytes": "MB",
     "gb": "GB", "gib": "GiB", "gigabytes": "GB",
-    "bps": "bytes/s", "bytes/s": "bytes/s", "bytes/second": "bytes/s",
+    "bps": "bits/s", "bits/s": "bits/s", "bits/second": "bits/s", "bytes/s": "bytes/s", "bytes/second": "bytes/s",
     "count/s": "count/s", "count/second": "count/s", "1/s": "count/s", "/s": "count/s",
     "rps": "count/s", "qps": "count/s", "tps": "count/s", "ops": "count/s", "iops": "count/s",
     "req/s": "count/s", "rate": "count/s", "hz": "count/s",

@@ -74,6 +74,12 @@ def test_the_rotated_parts_of_a_log_are_one_stream(name: str) -> None:
     assert log.stream == "app"
 
 
+def test_files_of_one_name_in_two_folders_are_two_streams() -> None:
+    names = ["web1/access.log", "web1/access.log.1", "web2/access.log"]
+    streams = [log.stream for log in sources(asked(*(file(LOG, name) for name in names))).logs]
+    assert streams == ["web1/access", "web1/access", "web2/access"]
+
+
 def test_pasted_lines_are_a_log_and_the_words_before_them_are_not() -> None:
     found = sources(Request(text=f"The shop is slow since nine, see:\n\n{LOG}", data=[], files=[]))
     assert found.remark == "The shop is slow since nine, see:"

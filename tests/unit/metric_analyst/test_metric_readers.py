@@ -248,7 +248,7 @@ def test_a_huge_whole_number_in_json_is_left_out() -> None:
         ("cpu", "%"), ("cpu %", "%"), ("CPUUtilization", "%"), ("latency_p99_ms", "ms"), ("Latency (ms)", "ms"),
         ("request_duration_seconds", "s"), ("memory_bytes", "bytes"), ("node_memory_MemFree_bytes", "bytes"),
         ('http_requests_per_second{code="502"}', "count/s"), ("http_502_rate", "count/s"), ("app_rps", "count/s"),
-        ("net_kb_per_second", "kB/s"),
+        ("net_kb_per_second", "kB/s"), ("uplink bps", "bits/s"),
         ("network_bytes_per_second", "bytes/s"), ("queue_depth", ""), ("s3_requests", ""), ("", ""),
     ],
 )  # fmt: skip
