@@ -23,7 +23,7 @@ address: $(venv)/run ## an address of the page of `make run` that lets one more 
 # On AWS: see docs/DEPLOY.md. Building needs Python 3.13, which runs the functions, but no Docker.
 include deploy/python.mk
 ARCHITECTURE ?= arm64
-STACK ?= $(shell sed -n 's/^stack_name = "\(.*\)"/\1/p' samconfig.toml)
+STACK ?= $(shell sed -n 's/^stack_name *= *"\([^"]*\)".*/\1/p' samconfig.toml)
 # SECRET may also be the environment variable TAILRACE_ACCESS_SECRET, to keep it out of the shell's history and make's
 # arguments, which all users of a machine may see.
 preflight deploy smoke: export TAILRACE_ACCESS_SECRET := $(or $(SECRET),$(TAILRACE_ACCESS_SECRET))

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import ast
 import re
+import shlex
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -73,6 +76,19 @@ def test_a_pages_name_in_a_projects_file_is_that_of_a_page_it_has(written: Path)
                 assert (written / page.decode()).is_file(), f"{path} names {page.decode()}"
 
 
+def test_a_link_of_a_projects_page_leads_to_what_the_project_has(written: Path) -> None:
+    pages = [*written.glob("docs/*.md"), written / "README.md"]
+    for page in pages:
+        for target in re.findall(r"\]\((?!https?:)([^)\s]+)\)", page.read_text()):
+            path, _, section = target.partition("#")
+            linked = page.parent / path if path else page
+            assert linked.exists(), f"{page.name} links to {target}"
+            if section:
+                titles = re.findall(r"^#+ (.*)", linked.read_text(), re.MULTILINE)
+                anchors = [re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles]
+                assert section in anchors, f"{page.name} links to {target}"
+
+
 def test_the_new_agent_is_that_of_the_readme() -> None:
     code, test = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     assert dict(agent_files("greeter")) == {"functions/greeter/handler.py": code, "tests/test_greeter.py": test}
@@ -103,6 +119,32 @@ def test_a_folder_with_files_stays_as_it_is(tmp_path: Path, capsys: pytest.Captu
     assert run(["new", str(tmp_path)]) == 2
     assert f"{tmp_path} exists and is not empty. Name another folder" in capsys.readouterr().err
     assert files_of(tmp_path) == {"notes.txt": b"mine"}
+
+
+@pytest.mark.parametrize(
+    ("folder", "right"),
+    [
+        ("", "Name a folder; `.` is this one"),
+        ("new\nline", "cannot be printed"),
+        ("\udcff", "cannot be printed"),
+        ("a" * 300, "a cannot be used: File name too long"),
+    ],
+)
+def test_a_folder_that_cannot_be_is_refused_in_a_line(
+    folder: str, right: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(["new", folder]) == 2
+    assert right in capsys.readouterr().err.splitlines()[-1]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_commands_that_come_next_can_be_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tailrace_start.command.new_project", lambda _: None)
+    assert run(["new", "it's $HOME"]) == 0
+    assert shlex.split(capsys.readouterr().out.splitlines()[2]) == ["cd", "it's $HOME"]
 
 
 @pytest.mark.parametrize("folder", ["notes.txt", "notes.txt/inside", "missing/my-agents"])
@@ -151,6 +193,48 @@ def test_an_agent_that_is_added_has_a_folder_a_test_and_an_entry(
     ast.parse((project / "functions/my_billing/handler.py").read_text())
     assert "from my_billing.handler import app" in (project / "tests/test_my_billing.py").read_text()
     assert list(examined("my-agents", project / "functions", project / "template.yaml")) == []
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("    - &agents # mine\n      - Greeter\n", "    - &agents # mine\n      - Greeter\n      - Billing\n"),
+        ("    - &agents \n        - Greeter\n", "    - &agents \n        - Greeter\n        - Billing\n"),
+        (
+            "    - &agents\n\n      # a\n      - 'Greeter' # b\n\n      - Other \n    # next\n\n",
+            "    - &agents\n\n      # a\n      - 'Greeter' # b\n\n      - Other \n      - Billing\n    # next\n\n",
+        ),
+    ],
+)
+def test_a_list_of_agents_that_was_edited_gets_one_line_more(before: str, after: str, newline: str) -> None:
+    def template(entries: str) -> str:
+        return f"Fn::ForEach::Agents:\n    - Name\n{entries}    - Function: {{}}\n".replace("\n", newline)
+
+    assert with_entry(template(before), "Billing") == template(after)
+    assert entries_in(template(after)) == [*entries_in(template(before)), "Billing"]
+    assert "Greeter" in entries_in(template(before))
+
+
+def test_all_other_bytes_of_a_template_stay_as_they_are(project: Path) -> None:
+    file = project / "elsewhere.yaml"
+    (project / "template.yaml").rename(file)
+    file.write_bytes(before := file.read_bytes().replace(b"\n", b"\r\n"))
+    (project / "template.yaml").symlink_to(file)
+    add_agent("billing", project)
+    assert file.read_bytes() == before.replace(b"- Greeter\r\n", b"- Greeter\r\n      - Billing\r\n")
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+@pytest.mark.parametrize("value", ["greeter", "'greeter' # ours", '"greeter"\r', "greeter   # ours"])
+def test_make_run_asks_the_default_agent_of_an_edited_template(value: str, written: Path, tmp_path: Path) -> None:
+    for name in ("Makefile", "samconfig.toml"):
+        shutil.copy(written / name, tmp_path)
+    for name in ("deploy", "requirements"):
+        (tmp_path / name).symlink_to(written / name)
+    (tmp_path / "template.yaml").write_text(f"          TAILRACE_ORCHESTRATOR: {value}\n", newline="")
+    made = subprocess.run(["make", "-n", "run"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert made.stdout.endswith("TAILRACE_ORCHESTRATOR=greeter  .venv/bin/python -m local\n")
 
 
 def test_an_agent_can_be_added_to_a_clone_of_the_repository(tmp_path: Path) -> None:

@@ -57,16 +57,18 @@ def add_agent(name: str, project: Path) -> list[str]:
     files = dict(agent_files(name))
     changed = with_entry(template, entry_of(name))
     made: list[Path] = []
-    new_template = project / f".{TEMPLATE}.new"
+    template_file = (project / TEMPLATE).resolve()  # it may be a link
+    new_template = template_file.with_name(f".{TEMPLATE}.new")
     try:
         for path, text in files.items():
             file = project / path
             made.append(file)
             file.parent.mkdir(exist_ok=True)
-            file.write_text(text)
+            file.write_text(text, encoding="utf-8")
         made.append(new_template)
-        shutil.copymode(project / TEMPLATE, _written(new_template, changed))
-        os.replace(new_template, project / TEMPLATE)
+        new_template.write_bytes(changed.encode())
+        shutil.copymode(template_file, new_template)
+        os.replace(new_template, template_file)
     except BaseException as error:
         for file in made:
             file.unlink(missing_ok=True)
@@ -77,20 +79,15 @@ def add_agent(name: str, project: Path) -> list[str]:
     return [*files, TEMPLATE]
 
 
-def _written(file: Path, text: str) -> Path:
-    file.write_text(text)
-    return file
-
-
 def _template_of(project: Path) -> str:
-    """Return the text of the project's template.
+    """Return the text of the project's template, with its line ends as they are.
 
     Raises:
         StartError: the folder is no project of Tailrace.
     """
     right = "Run this in a folder that `tailrace new` has made, or in a clone of Tailrace's repository"
     try:
-        template = (project / TEMPLATE).read_text()
+        template = (project / TEMPLATE).read_bytes().decode()
     except FileNotFoundError:
         raise StartError(f"{project} has no {TEMPLATE}. {right}.") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -128,5 +125,5 @@ def _problem_with(name: str, project: Path, entries: list[str]) -> str | None:
 def _locked(project: Path) -> set[str]:
     """The names of the packages that agents have, as far as the project locks them."""
     lock = project / "requirements" / "run.txt"
-    text = lock.read_text() if lock.is_file() else ""
+    text = lock.read_text(encoding="utf-8") if lock.is_file() else ""
     return {plain(each) for each in re.findall(r"^([A-Za-z0-9._-]+)==", text, re.MULTILINE)}

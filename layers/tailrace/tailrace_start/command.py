@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
 
@@ -22,7 +23,7 @@ def run(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="tailrace", description="Begin a project of your own: docs/START.md.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     new = commands.add_parser("new", help=COMMANDS["new"], description=COMMANDS["new"])
-    new.add_argument("folder", type=Path, help="a folder that does not exist, or is empty")
+    new.add_argument("folder", type=_folder, help="a folder that does not exist, or is empty")
     add = commands.add_parser("add", help=COMMANDS["add"], description=COMMANDS["add"])
     kinds = add.add_subparsers(dest="kind", required=True, metavar="agent")
     agent = kinds.add_parser("agent", description=COMMANDS["add"])
@@ -39,13 +40,24 @@ def run(arguments: list[str]) -> int:
     except StartError as error:
         print(f"tailrace: {error}", file=sys.stderr)
         return _WRONG_USAGE
+    except OSError as error:  # of a look at a path, before anything was written
+        print(f"tailrace: {error.filename} cannot be used: {error.strerror}.", file=sys.stderr)
+        return _WRONG_USAGE
     return 0
+
+
+def _folder(path: str) -> Path:
+    if not path.isprintable():  # and empty is the folder that one is in, if a shell's variable has no value
+        raise argparse.ArgumentTypeError(f"{path!r} has characters that cannot be printed. Name another folder.")
+    if not path.strip():
+        raise argparse.ArgumentTypeError(f"{path!r} is no name. Name a folder; `.` is this one.")
+    return Path(path)
 
 
 def _new(folder: Path) -> None:
     new_project(folder)
     steps = {
-        f"cd {folder}": "",
+        f"cd {shlex.quote(str(folder))}": "",
         "make run": "the page, with your agent",
         "make test": "its test",
         "make deploy": "to AWS: docs/DEPLOY.md",

@@ -36,7 +36,7 @@ def new_project(folder: Path) -> None:
                 _copy(file, project / path)
         for path, text in texts.items():
             (project / path).parent.mkdir(parents=True, exist_ok=True)
-            (project / path).write_text(text)
+            (project / path).write_text(text, encoding="utf-8")
         if there:
             for file in project.iterdir():
                 file.rename(folder / file.name)
@@ -51,8 +51,8 @@ def new_project(folder: Path) -> None:
 
 def agent_files(name: str) -> Iterator[tuple[str, str]]:
     """Yield the files of a new agent: each one's path in a project, and its text."""
-    handler = (_SKELETON / "handler.py.txt").read_text()
-    test = (_SKELETON / "test.py.txt").read_text()
+    handler = (_SKELETON / "handler.py.txt").read_text(encoding="utf-8")
+    test = (_SKELETON / "test.py.txt").read_text(encoding="utf-8")
     yield f"functions/{name}/handler.py", handler.replace(f'name="{AGENT}"', f'name="{name}"')
     yield f"tests/test_{name}.py", test.replace(f"from {AGENT}.", f"from {name}.")
 
@@ -75,11 +75,11 @@ def _own_files(root: Path, stack: str) -> dict[str, str]:
         StartError: Tailrace's files are those of a project, and not of the repository.
     """
     return {
-        bundle.TEMPLATE: of_project((root / bundle.TEMPLATE).read_text(), AGENT),
-        bundle.SAMCONFIG: samconfig_of_project((root / bundle.SAMCONFIG).read_text(), stack),
-        ".gitignore": (_SKELETON / "gitignore").read_text(),
-        "README.md": (_SKELETON / "README.md").read_text().replace("PROJECT", stack),
-        **{name: (_SKELETON / name).read_text() for name in ("Makefile", "pyproject.toml")},
+        bundle.TEMPLATE: of_project((root / bundle.TEMPLATE).read_text(encoding="utf-8"), AGENT),
+        bundle.SAMCONFIG: samconfig_of_project((root / bundle.SAMCONFIG).read_text(encoding="utf-8"), stack),
+        ".gitignore": (_SKELETON / "gitignore").read_text(encoding="utf-8"),
+        "README.md": (_SKELETON / "README.md").read_text(encoding="utf-8").replace("PROJECT", stack),
+        **{name: (_SKELETON / name).read_text(encoding="utf-8") for name in ("Makefile", "pyproject.toml")},
         **dict(agent_files(AGENT)),
     }
 

@@ -6,8 +6,12 @@ import re
 
 from tailrace_start.errors import StartError
 
-_ENTRIES = re.compile(r"^( +)- &agents\n((?:\1 +- .*\n| *#.*\n)+)", re.MULTILINE)
-_ENTRY = re.compile(r"^ +- ['\"]?(.+?)['\"]?(?: +#.*)?$", re.MULTILINE)
+# The list ends with its last entry. Blank lines and comments may be anywhere in it, and lines may end with CRLF.
+_ENTRIES = re.compile(
+    r"^( +)- &agents[ \t]*(?:#.*)?\r?\n((?:(?:[ \t]*(?:#.*)?\r?\n)*\1 +- .*\n)+)",
+    re.MULTILINE,
+)
+_ENTRY = re.compile(r"^( +)- ['\"]?(.+?)['\"]?(?:[ \t]+#.*)?[ \t]*(\r?\n)", re.MULTILINE)
 _OUTPUT = re.compile(r"^  OrchestratorUrl:\n(?:    .*\n)+", re.MULTILINE)
 # The longest name of a stack that leaves room for the names of its functions, in every region.
 _LONGEST_STACK = 30
@@ -21,11 +25,11 @@ def entry_of(name: str) -> str:
 def entries_in(template: str) -> list[str]:
     """The names of the agents in the template's list; none if it has no such list."""
     found = _ENTRIES.search(template)
-    return _ENTRY.findall(found[2]) if found is not None else []
+    return [name for _, name, _ in _ENTRY.findall(found[2])] if found is not None else []
 
 
 def with_entry(template: str, entry: str) -> str:
-    """The template with one more agent at the end of its list.
+    """The template with one more agent at the end of its list, and everything else as it is.
 
     Raises:
         StartError: it has no list of agents.
@@ -33,7 +37,8 @@ def with_entry(template: str, entry: str) -> str:
     found = _ENTRIES.search(template)
     if found is None:
         raise StartError("template.yaml has no list of agents (`- &agents`).")
-    return f"{template[: found.end(2)]}{found[1]}  - {entry}\n{template[found.end(2) :]}"
+    spaces, _, newline = _ENTRY.findall(found[2])[-1]
+    return f"{template[: found.end()]}{spaces}- {entry}{newline}{template[found.end() :]}"
 
 
 def of_project(template: str, agent: str) -> str:
