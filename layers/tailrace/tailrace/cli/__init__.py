@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from io import TextIOWrapper
 
 from tailrace_start.command import COMMANDS
 from tailrace_start.command import run as begin
@@ -18,8 +19,9 @@ def main() -> None:
         if getattr(sys, name) is None:  # It was closed before we began.
             setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - for the whole process
     # A terminal may write another encoding than its text has; no character of it ends the command.
-    sys.stdin.reconfigure(errors="replace")  # type: ignore[union-attr]
-    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    for stream, errors in ((sys.stdin, "replace"), (sys.stdout, "backslashreplace")):
+        if isinstance(stream, TextIOWrapper):  # and not what a program has put in its place
+            stream.reconfigure(errors=errors)
     try:
         from tailrace.cli.commands import run
     except KeyboardInterrupt:
