@@ -26,6 +26,7 @@ from tailrace.events import (
     submitted,
 )
 from tailrace.events import State as TaskState
+from tests.support.linear_time import assert_linear
 
 TASK = "00000000-0000-0000-0000-000000000001"
 
@@ -36,7 +37,8 @@ class Log:
     The page does what `processUIMessageStream` of the package `ai` does with the chunks of which these tests speak.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, shows: bool = True) -> None:
+        self._shows = shows
         self.projection, self.attempt, self.seq = Projection(TASK, keeps=True), 1, 1
         self.parts: list[dict[str, Any]] = []
         self._texts: dict[str, dict[str, Any]] = {}
@@ -57,6 +59,11 @@ class Log:
     def text(self, text: str, *, append: bool = True, artifact: str = "response", step: str | None = None) -> None:
         part = Part(text=text)
         self._add(artifact_update(self.source, self.seq + 1, "token", artifact, part, append=append, step=step))
+
+    def data(self, data: Any, *, artifact: str, step: str) -> None:
+        self._add(
+            artifact_update(self.source, self.seq + 1, "token", artifact, Part(data=data), append=False, step=step)
+        )
 
     def reply(self, approved: bool | None) -> None:
         """Answer an approval, which goes on with the message; or with None anything, which begins another one."""
@@ -93,7 +100,8 @@ class Log:
     def _add(self, event: bytes) -> None:
         self.newest = decode(event)
         self.seq = self.newest.metadata.seq
-        for chunk in self.projection.chunks(self.newest):
+        told = self.projection.chunks(self.newest)
+        for chunk in told if self._shows else ():
             self._apply(msgspec.to_builtins(chunk))
 
     def _apply(self, chunk: dict[str, Any]) -> None:
@@ -251,6 +259,25 @@ def test_a_message_that_failed_says_why_also_when_the_page_is_loaded_again() -> 
     about = log.projection.messages[-1].metadata
     assert about is not None
     assert (about.state, about.error) == ("failed", "The pump is off.")
+
+
+MANY = {
+    "messages": lambda log, each: log.event("message", "Hm.", step="n", name="model", message=each),
+    "calls": lambda log, each: log.event("tool_start", step=each, parent="n", name="look", input="{}"),
+    "texts": lambda log, each: log.text("Once", append=False, artifact=each, step="n"),
+    "data": lambda log, each: log.data({"n": each}, artifact=each, step="n"),
+}
+
+
+@pytest.mark.parametrize("many", MANY)
+def test_a_step_of_many_parts_takes_no_more_time_for_each(many: str) -> None:
+    def work(text: str) -> None:
+        log = Log(shows=False)
+        for number in range(len(text)):
+            MANY[many](log, str(number))
+        log.event("node_end", step="n", name="n")
+
+    assert_linear(work, ("", "x", ""), largest=3_200)
 
 
 TEXTS = st.text("ab", min_size=1, max_size=4)

@@ -6,6 +6,7 @@ The page keeps the parts of earlier steps as they are.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from gateway.chat import chunks
 from gateway.chat.artifact_text import ArtifactText
@@ -28,7 +29,9 @@ class Step:
         self.runs: dict[str, ToolPart] = {}
         self._parts: list[Part] = []
         self._data: dict[str, DataPart] = {}
-        self._open: list[TextPart] = []
+        self._open: dict[tuple[Any, ...], TextPart] = {}  # by what a further piece has in common with them
+        self._writing: dict[str, tuple[Any, ...]] = {}  # by artifact, the key of its text that was opened last
+        self._filed: set[str] = set()  # artifacts of which the step may have files or sources
         self._texts: dict[str, ArtifactText] = {}
         self._calls: set[str] = set()  # the ids of the message's calls
 
@@ -39,7 +42,7 @@ class Step:
         for part in self._parts:
             if isinstance(part, TextPart) and part.of:
                 self._texts[part.of].kept.append(part.text)
-        self._parts, self._open = [], []
+        self._parts, self._open, self._filed = [], {}, set()
         self.tools, self.runs, self._data = {}, {}, {}
         if message:
             self._calls = set()
@@ -56,7 +59,7 @@ class Step:
             return []
         gone = {id(part) for part in self._parts} - {id(part) for part in left}
         self._parts = left
-        self._open = [part for part in self._open if id(part) not in gone]
+        self._open = {key: part for key, part in self._open.items() if id(part) not in gone}
         for index in (self.tools, self.runs, self._data):
             for name in [name for name, part in index.items() if id(part) in gone]:
                 del index[name]
@@ -64,10 +67,11 @@ class Step:
 
     def say(self, text: str, told: Metadata, *, of: str = "", reasoning: bool = False) -> list[Chunk]:
         """Add a piece of a text: of the artifact `of`, or of what a model says beside one."""
-        for part in self._open:
-            if (part.of, part.step, part.message, part.reasoning) == (of, told.step, told.message, reasoning):
-                return [part.add(text)]
-        closed = self.close(lambda part: bool(of) and part.of == of)
+        key = (of, told.step, told.message, reasoning)
+        if (known := self._open.get(key)) is not None:
+            return [known.add(text)]
+        other = self._open.pop(self._writing.get(of, ()), None) if of else None
+        closed = [other.end()] if other is not None else []
         part = TextPart(
             id=f"{'reasoning' if reasoning else 'text'}-{told.seq}",
             of=of,
@@ -77,14 +81,17 @@ class Step:
             reasoning=reasoning,
         )
         self._parts.append(part)
-        self._open.append(part)
+        self._open[key] = part
+        if of:
+            self._writing[of] = key
         return [*closed, part.start(), part.add(text)]
 
     def write(self, artifact: str, text: str, told: Metadata, *, append: bool) -> list[Chunk]:
         """Add to an artifact's text, or begin it again."""
-        known = self._texts.setdefault(artifact, ArtifactText())
-        back: list[Chunk] = []
-        if not append:
+        known, back = self._texts.get(artifact), list[Chunk]()
+        if known is None:
+            known = self._texts[artifact] = ArtifactText()
+        elif not append:
             back = self.take_back(lambda part: isinstance(part, TextPart) and part.of == artifact)
             known.begin_again()
         new = known.new(text)
@@ -92,17 +99,22 @@ class Step:
 
     def close(self, which: Callable[[TextPart], bool] = lambda _: True) -> list[Chunk]:
         """End open texts."""
-        closing = [part for part in self._open if which(part)]
-        self._open = [part for part in self._open if part not in closing]
-        return [part.end() for part in closing]
+        closing = {key: part for key, part in self._open.items() if which(part)}
+        for key in closing:
+            del self._open[key]
+        return [part.end() for part in closing.values()]
 
     def give(self, artifact: str, given: list[Given], step: str | None) -> list[Chunk]:
         """Add an artifact's data, files and sources, in the place of those that it had."""
-        back = self.take_back(lambda part: isinstance(part, OtherPart) and part.of == artifact)
+        back: list[Chunk] = []
+        if artifact in self._filed:
+            back = self.take_back(lambda part: isinstance(part, OtherPart) and part.of == artifact)
+            self._filed.remove(artifact)
         for chunk in given:
             if isinstance(chunk, chunks.ArtifactData):
                 self.put(chunk, step)
             else:
+                self._filed.add(artifact)
                 self._parts.append(OtherPart(step=step, of=artifact, chunk=chunk))
         return [*back, *given]
 
