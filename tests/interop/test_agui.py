@@ -183,6 +183,20 @@ async def test_a_run_that_is_made_again_begins_and_answers_nothing_twice(hello: 
     assert len(heads) == 1
 
 
+async def test_who_abandons_or_answers_twice_what_is_not_asked_any_more_stops_no_task(hello: System) -> None:
+    thread = {"threadId": "stale", "messages": [said("ask")]}
+    asked, _ = await told(hello.http, **thread)
+    (interrupt,) = asked[-1]["outcome"]["interrupts"]
+    answer = {"interruptId": interrupt["id"], "status": "resolved", "payload": "payments"}
+    for resume in ([{"interruptId": "older", "status": "cancelled"}], [answer, {**answer, "status": "cancelled"}]):
+        body = run_input(**thread, runId="r2", resume=resume)
+        refused = await hello.http.post("/api/agui/orchestrator", json=body)
+        assert refused.status_code == 400, refused.text
+        assert resume[0]["interruptId"] in refused.json()["detail"]
+    answered, _ = await told(hello.http, **thread, runId="r3", resume=[answer])
+    assert answered[-1]["outcome"] == {"type": "success"}
+
+
 async def test_a_plain_message_answers_the_only_question(hello: System) -> None:
     thread = {"threadId": "plain"}
     await told(hello.http, **thread, messages=[said("ask")])

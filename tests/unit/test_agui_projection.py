@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.agui import events as ag
+from gateway.agui.input import RunAgentInput
 from gateway.agui.projection import Projection
 from tailrace.authoring.ask import Question, questions_as_data
 from tailrace.events import (
@@ -23,6 +24,7 @@ from tailrace.events import (
     status_update,
     submitted,
 )
+from tests.support.linear_time import assert_linear
 
 SOURCE = Source("task", "thread", "agent", 1)
 STEPS, CALLS, MESSAGES = ("s1", "s2"), ("c1", "c2"), ("A", "B")
@@ -227,3 +229,10 @@ def test_a_client_gets_what_is_allowed_and_has_the_same_in_the_end_wherever_it_j
 
     # The first events may have expired.
     told_to(new(), log[data.draw(st.integers(0, 3)) :], Client())
+
+
+def test_the_time_for_a_message_grows_with_the_number_of_messages() -> None:
+    def work(text: str) -> None:
+        RunAgentInput("t", "r", [{"role": "user", "content": each} for each in text]).message()
+
+    assert_linear(work, ("", "x", ""), largest=51_200)

@@ -50,6 +50,13 @@ class RunAgentInput(msgspec.Struct, rename="camel"):
         for name, text in (("threadId", self.thread_id), ("runId", self.run_id)):
             if not text:
                 raise ValueError(f"Expected `{name}` as a text that is not empty")
+        known: set[str] = set()
+        for each in self.resume or ():
+            if each.interrupt_id in known:
+                raise ValueError(
+                    f"Expected each `interruptId` of `resume` once, got {shorten(each.interrupt_id)!r} twice"
+                )
+            known.add(each.interrupt_id)
 
     def newest(self, known: Collection[str] = ()) -> list[dict[str, Any]]:
         """The user's messages at the end of the conversation, without those that are `known` already."""
@@ -57,8 +64,8 @@ class RunAgentInput(msgspec.Struct, rename="camel"):
         for message in reversed(self.messages):
             if message.get("role") != "user" or message.get("id") in known:
                 break
-            newest.insert(0, message)
-        return newest
+            newest.append(message)
+        return newest[::-1]
 
     def message(self, known: Collection[str] = ()) -> BrowserMessage:
         """The user's newest messages as one of A2A; `known` are the ids of those that were sent before.

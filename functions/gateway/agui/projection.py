@@ -74,6 +74,13 @@ class Projection(msgspec.Struct):
         """The run that is under way."""
         return self.runs[-1] if self.runs and self.runs[-1].outcome is None else None
 
+    @property
+    def open_interrupts(self) -> list[str]:
+        """The ids of the questions with which the latest run has ended."""
+        ended = self.runs[-1].outcome if self.runs else None
+        outcome = ended.outcome if isinstance(ended, ag.RunFinished) else None
+        return [each.id for each in outcome.interrupts] if isinstance(outcome, ag.Interrupted) else []
+
     def run_named(self, run_id: str) -> Run | None:
         return next((each for each in self.runs if each.id == run_id), None)
 

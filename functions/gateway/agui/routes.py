@@ -189,10 +189,12 @@ class Agui:
             return None
         latest = await latest_task(self._log, caller.owner.id, agent, body.thread_id)
         # The log knows it before the task's head does.
-        state = None if latest is None else (await self._joining(latest, body, [])).projection.task_state
-        if latest is None or state not in (*INTERRUPTED, "TASK_STATE_CANCELED"):
+        projection = None if latest is None else (await self._joining(latest, body, [])).projection
+        state = None if projection is None else projection.task_state
+        if latest is None or projection is None or state not in (*INTERRUPTED, "TASK_STATE_CANCELED"):
             raise Problem(409, f"The thread {shorten(body.thread_id)!r} has no run that waits for a `resume`.")
         if state in INTERRUPTED:
+            _check_open(body, projection)
             try:
                 await self._endings.cancel(latest.task_id)
             except TaskFinished as error:
@@ -253,6 +255,17 @@ class Agui:
         if head is None or (head.agent, head.context_id) != (agent, thread_id):
             raise TaskUnknown(task_id)
         return head
+
+
+def _check_open(body: RunAgentInput, projection: Projection) -> None:
+    """Refuse what a client abandons that has not seen the newest questions: somebody else has answered in between."""
+    asked = projection.open_interrupts
+    for each in body.resume or ():
+        if each.interrupt_id not in asked:
+            named, open_ones = shorten(each.interrupt_id), ", ".join(asked)
+            raise RequestError(
+                f"`resume` names {named!r}, which the run does not ask. Open: {open_ones}. The task still waits."
+            )
 
 
 async def _of_run(first: bytes, frames: AsyncGenerator[bytes], framing: RunFraming) -> AsyncGenerator[bytes]:
