@@ -20,7 +20,7 @@ from gateway.owner import bearer_in
 from tailrace.cli import main
 from tailrace.cli.commands import run
 from tailrace.cli.escaping import safe
-from tailrace.client import Task
+from tailrace.client import Client, Task
 from tests.sample_agents.runs_commands import FINDINGS, runs_commands
 from tests.support.in_process import system
 
@@ -84,6 +84,20 @@ async def test_json_is_one_event_a_line_and_a_task_can_be_told_again(command: Co
     assert listed["id"] == task_id
     assert (await command("tasks")).out.startswith(f"{task_id}\tcompleted\torchestrator\t")
     assert (await command("agents")).out == "orchestrator\tFor tests.\n"
+
+
+async def test_ctrl_c_while_something_is_sent_says_that_it_may_have_arrived(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    waiting = (await command("ask", "ask Which?", "--json")).events[0]["task"]["id"]
+    monkeypatch.setattr(Client, "send", interrupted)
+    monkeypatch.setattr(Client, "reply", interrupted)
+    for done in (await command("ask", "say Hello"), await command("reply", str(waiting), "this")):
+        assert done.code == 130
+        assert done.err.startswith("tailrace: It may have arrived before Ctrl-C.")
 
 
 async def test_a_time_that_no_calendar_has_is_not_shown(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import io
 from typing import Any
 
 import pytest
+from rich.cells import cell_len
 from rich.console import Console
 
 from tailrace.cli import display
@@ -33,6 +34,8 @@ def test_what_moves_is_never_higher_than_the_terminal(
     shown.cut(away)
     lines = screen.render_lines(shown.moving(), pad=False)
     assert 1 <= len(lines) < screen.height
+    shown_cells = [cell_len("".join(segment.text for segment in line)) for line in lines]
+    assert max(shown_cells) <= screen.width - len("^C")
     if answer.startswith("word"):
         assert "word" in "".join(segment.text for segment in lines[-2])
 

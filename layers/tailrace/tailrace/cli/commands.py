@@ -63,6 +63,15 @@ class Work:
         asks = isinstance(self.display, LiveDisplay)
         return Following(self.client, self.display, self.view, asks=asks).follow(task, cursor)
 
+    @contextmanager
+    def sending(self) -> Iterator[None]:
+        """While something is sent, Ctrl-C says that it may have arrived."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            self.display.problem(f"It may have arrived before Ctrl-C. Your tasks are listed by: {called()} tasks")
+            raise
+
     def replay(self, task_id: str, speed: float) -> Exit:
         """Show a task again, and ask nothing."""
         return Following(self.client, self.display, self.view, asks=False).follow(task_id, speed=speed)
@@ -80,9 +89,10 @@ def ask(
     """Give an agent some work, and watch it."""
     with _working(url, as_json=as_json) as work:
         work.display.start()
-        task = work.client.send(
-            text, files=files or [], agent=agent, context_id=context, on_progress=work.display.uploaded
-        )
+        with work.sending():
+            task = work.client.send(
+                text, files=files or [], agent=agent, context_id=context, on_progress=work.display.uploaded
+            )
         _end(work, task.id, lambda: work.follow(task))
 
 
@@ -123,11 +133,9 @@ def reply(
     with _working(url, as_json=as_json) as work:
         cursor = work.client.task(task_id).seq
         work.display.start()
-        if question is None:
-            work.client.reply(task_id, answer, files=files or [], on_progress=work.display.uploaded)
-        else:
-            answers = {question: answer}
-            work.client.reply(task_id, answers=answers, files=files or [], on_progress=work.display.uploaded)
+        given, answers = (answer, None) if question is None else (None, {question: answer})
+        with work.sending():
+            work.client.reply(task_id, given, answers=answers, files=files or [], on_progress=work.display.uploaded)
         _end(work, task_id, lambda: work.follow(task_id, cursor))
 
 

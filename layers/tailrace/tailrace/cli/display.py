@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import msgspec
 from markdown_it import MarkdownIt
 from rich.console import Console, Group, RenderableType
+from rich.constrain import Constrain
 from rich.live import Live
 from rich.markdown import Markdown
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn
@@ -27,6 +28,8 @@ from tailrace.events import encode
 _ANSWER_LINES, _MOST_STEPS = 6, 12
 # How long an answer is still shown as Markdown, in characters: 140,000 of code took 15 s.
 _MOST_MARKDOWN = 50_000
+# The columns in which the terminal shows `^C`. If it went on in the next line, a line could not be taken away again.
+_CTRL_C = 2
 _STYLES = {"✓": "green", "✗": "red", "→": "cyan", "!": "yellow"}
 
 
@@ -158,13 +161,13 @@ class LiveDisplay:
         """What moves. It is asked for several times a second, in a thread of rich's."""
         width, height = self._console.size
         lines = [self._step(step) for step in list(self._view.steps.values())[-_MOST_STEPS:]]
-        lines += self._newest_lines(self._view.answer, max(1, width - 2))
+        lines += self._newest_lines(self._view.answer, max(1, width - 2 - _CTRL_C))
         if self._away:
             lines.append(Text(f"! {self._away} Trying again.", "yellow", no_wrap=True, overflow="ellipsis"))
         # What does not fit could not be taken away again.
         lines = lines[-max(1, height - 1 - len(self._files)) :]
         rows: list[RenderableType] = [self._uploads.get_renderable()] if self._files else []
-        return Group(*rows, *lines) if rows or lines else self._spinner
+        return Constrain(Group(*rows, *lines), max(1, width - _CTRL_C)) if rows or lines else self._spinner
 
     def _newest_lines(self, text: str, width: int) -> list[Text]:
         tail = Text(text[-2 * _ANSWER_LINES * width :], "italic")
