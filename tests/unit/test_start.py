@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import shlex
 import shutil
@@ -137,6 +138,23 @@ def test_a_folder_that_cannot_be_is_refused_in_a_line(
     assert run(["new", folder]) == 2
     assert right in capsys.readouterr().err.splitlines()[-1]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_sam_fills_its_folder_from_a_clone_of_any_name(tmp_path: Path) -> None:
+    clone, made = tmp_path / 'clone "of $(touch stray) `touch stray`', tmp_path / "my agents"
+    clone.symlink_to(ROOT)
+    made.mkdir()
+    (made / "placeholder.txt").touch()
+    script = (ROOT / "hooks" / "post_gen_project.sh").read_text()
+    script = script.replace("{{ cookiecutter._repo_dir }}", clone.name)
+    script = script.replace("{{ cookiecutter._output_dir }}", str(tmp_path))
+    variables = {**os.environ, "PYTHON": sys.executable}
+    ended = subprocess.run(["sh", "-c", script], cwd=made, env=variables, capture_output=True, text=True, check=True)
+    assert "cd 'my agents'\n    make run" in ended.stdout
+    assert (made / "functions" / "greeter" / "handler.py").is_file()
+    assert sorted(tmp_path.iterdir()) == [clone, made]
+    assert not (made / "placeholder.txt").exists()
+    assert not (made / "stray").exists()
 
 
 def test_the_commands_that_come_next_can_be_copied(
@@ -295,13 +313,18 @@ def test_a_folder_that_is_no_project_is_refused(template: str | bytes | None, tm
     assert list((tmp_path / "functions").iterdir()) == []
 
 
-def test_an_agent_that_could_not_be_written_leaves_nothing(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "error", [OSError(13, "Permission denied", "template.yaml"), OSError(28, "No space left on device")]
+)
+def test_an_agent_that_could_not_be_written_leaves_nothing(
+    error: OSError, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = files_of(project)
 
     def fails(*_: object) -> None:
-        raise OSError(13, "Permission denied", "template.yaml")
+        raise error
 
     monkeypatch.setattr("tailrace_start.agents.os.replace", fails)
-    with pytest.raises(StartError, match=r"template\.yaml could not be written: Permission denied"):
+    with pytest.raises(StartError, match=rf"template\.yaml.* could not be written: {error.strerror}"):
         add_agent("billing", project)
     assert files_of(project) == before

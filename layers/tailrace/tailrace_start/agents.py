@@ -74,7 +74,7 @@ def add_agent(name: str, project: Path) -> list[str]:
             file.unlink(missing_ok=True)
         shutil.rmtree(project / "functions" / name, ignore_errors=True)
         if isinstance(error, OSError):
-            raise StartError(f"{error.filename} could not be written: {error.strerror}.") from None
+            raise StartError(f"{error.filename or made[-1]} could not be written: {error.strerror}.") from None
         raise
     return [*files, TEMPLATE]
 
