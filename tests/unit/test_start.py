@@ -157,6 +157,17 @@ def test_sam_fills_its_folder_from_a_clone_of_any_name(tmp_path: Path) -> None:
     assert not (made / "stray").exists()
 
 
+def test_sam_is_told_which_python_it_takes(tmp_path: Path) -> None:
+    script = (ROOT / "hooks" / "post_gen_project.sh").read_text()
+    script = script.replace("{{ cookiecutter._repo_dir }}", str(ROOT))
+    variables = {**os.environ, "PYTHON": "false"}
+    ended = subprocess.run(
+        ["sh", "-c", script], cwd=tmp_path, env=variables, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("tailrace: false is not Python 3.11 or newer. Name one that is: PYTHON=")
+
+
 def test_the_commands_that_come_next_can_be_copied(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
