@@ -9,7 +9,10 @@ import shlex
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from threading import Barrier, BrokenBarrierError
 
 import pytest
 
@@ -20,7 +23,7 @@ from tailrace_start.agents import MOST_AGENTS, add_agent
 from tailrace_start.command import run
 from tailrace_start.errors import StartError
 from tailrace_start.project import agent_files, new_project
-from tailrace_start.template import entries_in, stack_of, with_entry
+from tailrace_start.template import entries_in, entry_of, stack_of, with_entry
 from tests.support.processes import ROOT
 
 # Files of the project that are not as in the repository.
@@ -264,6 +267,21 @@ def test_make_run_asks_the_default_agent_of_an_edited_template(value: str, writt
     (tmp_path / "template.yaml").write_text(f"          TAILRACE_ORCHESTRATOR: {value}\n", newline="")
     made = subprocess.run(["make", "-n", "run"], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert made.stdout.endswith("TAILRACE_ORCHESTRATOR=greeter  .venv/bin/python -m local\n")
+
+
+def test_agents_that_are_added_at_the_same_time_are_all_there(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    all_have_read = Barrier(3)
+
+    def read(template: str, entry: str) -> str:
+        with suppress(BrokenBarrierError):
+            all_have_read.wait(timeout=0.2)
+        return with_entry(template, entry)
+
+    monkeypatch.setattr("tailrace_start.agents.with_entry", read)
+    names = ["one1", "two2", "three3"]
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(add_agent, names, [project] * 3))
+    assert set(entries_in((project / "template.yaml").read_text())) == {"Greeter", *map(entry_of, names)}
 
 
 def test_an_agent_can_be_added_to_a_clone_of_the_repository(tmp_path: Path) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import keyword
 import os
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -50,7 +53,24 @@ def add_agent(name: str, project: Path) -> list[str]:
 
     Raises:
         StartError: the name cannot be an agent's, or is taken; the folder is no project; a file cannot be written.
+        OSError: the folder cannot be read.
     """
+    with _alone_in(project):
+        return _added(name, project)
+
+
+@contextmanager
+def _alone_in(project: Path) -> Iterator[None]:
+    """Wait until no other process adds an agent: each reads the template, and writes what it has read and one line."""
+    descriptor = os.open(project, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)  # the end of the process ends it too
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _added(name: str, project: Path) -> list[str]:
     template = _template_of(project)
     if (problem := _problem_with(name, project, entries_in(template))) is not None:
         raise StartError(f"The agent's name {name!r} {problem}")
