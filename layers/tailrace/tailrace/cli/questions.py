@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import select
+import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -83,7 +85,11 @@ def _asked(console: Console, words: str, options: list[str]) -> str:
     console.print(Text(f"? {safe(words)}", "bold yellow"), soft_wrap=True)
     for number, option in enumerate(options, 1):
         console.print(Text(f"  {number}. {safe(option)}"), soft_wrap=True)
-    answer = console.input("> ", markup=False)
+    console.print("> ", end="", markup=False)
+    # A Ctrl-C just before `input` begins to read would be lost until a key is pressed; between these waits it is seen.
+    while sys.stdin.isatty() and not select.select([sys.stdin], [], [], 0.2)[0]:
+        pass
+    answer = input()
     if answer.isdigit() and 1 <= int(answer) <= len(options):
         return options[int(answer) - 1]
     return answer
