@@ -31,5 +31,5 @@ def main() -> None:
             raise
         if sys.argv[1:2] and sys.argv[1] in COMMANDS:  # these need no packages
             sys.exit(begin(sys.argv[1:]))
-        sys.exit(f"tailrace: the command needs {error.name}, which is not installed: pip install 'tailrace[cli]'")
+        sys.exit(f"tailrace: the command needs {error.name}, which is not installed: pip install typer rich")
     sys.exit(run())
