@@ -60,3 +60,8 @@ def without(status: int, text: str, ids: Collection[str]) -> tuple[int, str]:
     for each in ids:
         text = text.replace(each[:20], "ID").replace(each, "ID")
     return status, re.sub(r"'ID[^']*'", "'ID'", text)
+
+
+def is_refusal(path: str, status: int) -> bool:
+    """Whether a status says that there is nothing at the path. A chat without a task that runs has no stream."""
+    return status == 204 if "/chat/" in path and path.endswith("/stream") else status in (403, 404)
