@@ -15,6 +15,7 @@ from tailrace.agent.graph import AgentGraph
 from tailrace.agent.new_task import claim_new
 from tailrace.agent.recovery.takeover import take_over
 from tailrace.agent.threads import create, start
+from tailrace.config import Settings
 from tailrace.errors import LeaseHeld, LogUnavailable
 from tailrace.log import Batch, Head
 from tailrace.log.memory import MemoryLog
@@ -57,7 +58,7 @@ async def test_a_new_task_is_read_while_it_is_claimed(thread: str) -> None:
         await log.until_read()
         return await log.claim("t", "me", 10)
 
-    claimed, history, place = await claim_new(log, agent(thread), head, claim())
+    claimed, history, place = await claim_new(log, agent(thread), Settings(), head, claim())
     assert claimed.attempt == 1
     assert history is not None
     assert (history.messages, history.last, history.attempt) == ([MESSAGE], 1, 0)
@@ -77,7 +78,7 @@ async def test_what_was_read_of_a_task_that_somebody_else_begins_meanwhile_is_no
         now += 11
         return await log.claim("t", "me", 10)
 
-    claimed, history, _ = await claim_new(log, agent("context"), head, claim())
+    claimed, history, _ = await claim_new(log, agent("context"), Settings(), head, claim())
     begun = await take_over(log, InMemorySaver(), claimed, "worker lost", None, history)
     assert begun is not None
     assert (claimed.attempt, begun.fence.seq, begun.history.attempt) == (2, 3, 1)
@@ -88,7 +89,7 @@ async def test_a_claim_that_fails_is_the_claimers_to_handle_whatever_could_be_re
     head = (await create(log, HEAD, MESSAGE, new=True)).head
     await log.claim("t", "faster", 10)
     with pytest.raises(LeaseHeld):
-        await claim_new(log, agent("context"), head, log.claim("t", "me", 10))
+        await claim_new(log, agent("context"), Settings(), head, log.claim("t", "me", 10))
 
 
 async def test_what_cannot_be_read_while_the_task_is_claimed_is_read_by_the_takeover() -> None:
@@ -98,7 +99,19 @@ async def test_what_cannot_be_read_while_the_task_is_claimed_is_read_by_the_take
 
     log = Log()
     head = (await create(log, HEAD, MESSAGE, new=True)).head
-    claimed, history, place = await claim_new(log, agent("context"), head, log.claim("t", "me", 10))
+    claimed, history, place = await claim_new(log, agent("context"), Settings(), head, log.claim("t", "me", 10))
+    assert (claimed.attempt, history, place) == (1, None, None)
+
+
+async def test_a_claimed_task_does_not_wait_for_a_slow_read_until_its_lease_is_over() -> None:
+    class Log(MemoryLog):
+        async def read(self, *arguments: Any, **options: Any) -> list[Batch]:
+            return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
+
+    log, settings = Log(), Settings(lease_s=10, renew_s=0.1)
+    head = (await create(log, HEAD, MESSAGE, new=True)).head
+    async with asyncio.timeout(30):
+        claimed, history, place = await claim_new(log, agent("context"), settings, head, log.claim("t", "me", 10))
     assert (claimed.attempt, history, place) == (1, None, None)
 
 

@@ -66,17 +66,18 @@ async def create_task(log: EventLog, agent: AgentGraph, message: UserMessage, ow
 
 
 async def claim_new(
-    log: EventLog, agent: AgentGraph, head: Head, claim: Awaitable[Head]
+    log: EventLog, agent: AgentGraph, settings: Settings, head: Head, claim: Awaitable[Head]
 ) -> tuple[Head, History | None, Start | None]:
     """Claim a task that another process has created, and meanwhile read what that process knew.
 
-    Return the claimed head, the history and the start. The last two are None if they could not be read; the takeover
-    reads them then. It also does so if an attempt has begun since: what was read before the claim counts only for the
-    first attempt.
+    Return the claimed head, the history and the start. The last two are None if they could not be read, or not before
+    the lease has to be renewed, which nobody does here; the takeover reads them then. It also does so if an attempt has
+    begun since: what was read before the claim counts only for the first attempt.
 
     Raises: as the `claim`.
     """
-    claimed, known = await asyncio.gather(claim, _known_of(log, agent, head), return_exceptions=True)
+    reading = asyncio.wait_for(_known_of(log, agent, head), settings.renew_s)
+    claimed, known = await asyncio.gather(claim, reading, return_exceptions=True)
     if isinstance(claimed, BaseException):
         raise claimed
     return (claimed, None, None) if isinstance(known, BaseException) else (claimed, *known)

@@ -205,7 +205,7 @@ class Tasks:
         try:
             claim = self.log.claim(head.task_id, self._me, self._settings.lease_s)
             if history is None and head.attempt == 0:
-                claimed, history, start = await claim_new(self.log, self._agent, head, claim)
+                claimed, history, start = await claim_new(self.log, self._agent, self._settings, head, claim)
             else:
                 claimed = await claim
             reason = WORKER_STOPPED if head.lease_owner is None else WORKER_LOST
