@@ -21,7 +21,7 @@ from tests.support.checkout import LocalRun
 ENVIRON = {
     name: value
     for name, value in os.environ.items()
-    if name not in ("MAKELEVEL", "MAKEFLAGS", "MFLAGS", "PYTHONPATH") and not name.startswith(("AWS_", "TAILRACE_"))
+    if name != "PYTHONPATH" and not name.startswith(("AWS_", "TAILRACE_"))
 }
 
 

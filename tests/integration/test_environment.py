@@ -17,8 +17,6 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 ANEW = ".venv is not complete, so it is made again."
-# Without the variables by which `make test` would tell the inner make that it is a recursive one.
-ENVIRON = {name: value for name, value in os.environ.items() if name not in ("MAKELEVEL", "MAKEFLAGS", "MFLAGS")}
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 
 
@@ -70,7 +68,7 @@ def python(folder: Path, **modules: str) -> str:
 
 def make(folder: Path, executable: str = sys.executable) -> subprocess.CompletedProcess[str]:
     command = ["make", "--no-print-directory", ".venv/run", f"PYTHON={executable}"]
-    return subprocess.run(command, cwd=folder, env=ENVIRON, capture_output=True, text=True, timeout=300)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
 
 
 def lines_of(done: subprocess.CompletedProcess[str]) -> list[str]:
@@ -138,9 +136,7 @@ def test_an_environment_whose_install_was_interrupted_is_recreated(whole: Path, 
     run.unlink()
     os.mkfifo(run)
     command = ["make", ".venv/run", f"PYTHON={sys.executable}"]
-    with subprocess.Popen(
-        command, cwd=whole, env=ENVIRON, stderr=subprocess.PIPE, text=True, start_new_session=True
-    ) as making:
+    with subprocess.Popen(command, cwd=whole, stderr=subprocess.PIPE, text=True, start_new_session=True) as making:
         writer = wait_for_reader(run)
         os.killpg(making.pid, number)
         os.close(writer)
@@ -176,7 +172,7 @@ def needs_python313(bare: Path, programs: Path) -> subprocess.CompletedProcess[s
     for name in ("make", "sh"):
         if not (programs / name).exists():
             (programs / name).symlink_to(shutil.which(name) or "")
-    environ = {**ENVIRON, "PATH": str(programs), "HOME": str(bare)}
+    environ = {**os.environ, "PATH": str(programs), "HOME": str(bare)}
     command = [programs / "make", "--no-print-directory", "preflight"]
     return subprocess.run(command, cwd=bare, env=environ, capture_output=True, text=True, timeout=60)
 
@@ -223,16 +219,16 @@ def test_a_python_of_uv_is_used(bare: Path, tmp_path: Path) -> None:
 def test_a_models_packages_are_installed_and_said(whole: Path) -> None:
     (whole / "requirements" / "model-openai.txt").touch()
     command = ["make", "--no-print-directory", ".venv/model-openai", f"PYTHON={sys.executable}"]
-    done = subprocess.run(command, cwd=whole, env=ENVIRON, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, cwd=whole, capture_output=True, text=True, timeout=300)
     assert lines_of(done) == ["openai: installing its packages into .venv (requirements/model-openai.txt)"]
     assert (whole / ".venv/model-openai").exists()
-    again = subprocess.run(command, cwd=whole, env=ENVIRON, capture_output=True, text=True, timeout=300)
+    again = subprocess.run(command, cwd=whole, capture_output=True, text=True, timeout=300)
     assert lines_of(again) == []
 
 
 def test_a_model_of_an_unknown_provider_is_refused_before_anything_is_installed(bare: Path) -> None:
     command = ["make", "--no-print-directory", "run", "MODEL=palm:2", f"PYTHON={sys.executable}"]
-    done = subprocess.run(command, cwd=bare, env=ENVIRON, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, cwd=bare, capture_output=True, text=True, timeout=300)
     (line,) = lines_of(done)
     assert "MODEL has value 'palm:2', but must be one of openai:NAME bedrock_converse:NAME." in line
     assert not (bare / ".venv").exists()
