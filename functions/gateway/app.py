@@ -93,12 +93,10 @@ class Gateway:
         self._deletions = Deletions(settings, log, self._agents)
         self.own_webhooks = OwnWebhooks(settings, callers, log)
         self.conversing = Conversing(settings, log, callers, Deletion(log, self._deletions))
-        self._streams = Streams(log, self._pipes, settings, self._pressure)
+        self._streams = Streams(log, self._pipes, settings, self._pressure, self.limits)
         self._sending = Sending(self._agents, self._contexts, self.limits, self.uploading, self._pipes)
-        self.chatting = Chatting(settings, log, callers, self.limits, self._streams, self._sending, self._endings)
-        self.agui = Agui(
-            *(settings, log, callers, self.limits, self._streams, self._sending, self._endings, self._agents)
-        )
+        self.chatting = Chatting(settings, log, callers, self._streams, self._sending, self._endings)
+        self.agui = Agui(settings, log, callers, self._streams, self._sending, self._endings, self._agents)
         self.front_door = FrontDoor(
             settings, callers, self._agents, self._http, self._streams, self.limits, host_header
         )

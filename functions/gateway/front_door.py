@@ -148,8 +148,7 @@ class FrontDoor:
             peer = Peer(self._http, _url(await self._agents.url_of(name), path, request.url.query), self._settings)
             # All that may be refused comes before the agent does anything.
             if does.streams:
-                stack.enter_context(self._streams.held(caller))
-                await stack.enter_async_context(self._limits.stream(caller))
+                await stack.enter_async_context(self._streams.place(caller))
             if does.makes_webhook:
                 await self._limits.webhook(caller)
             counted = Counted()

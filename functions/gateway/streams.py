@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import aclosing, asynccontextmanager, contextmanager
 
 import msgspec
 
 from gateway.callers import Caller
+from gateway.limits import Limits
 from gateway.pipes import Pipes
 from gateway.pressure import Pressure
 from gateway.problems import Problem
@@ -41,11 +42,12 @@ class OpenStream(msgspec.Struct, rename="camel", eq=False):
 class Streams:
     """The open streams of one gateway process."""
 
-    def __init__(self, log: EventLog, pipes: Pipes, settings: Settings, pressure: Pressure) -> None:
+    def __init__(self, log: EventLog, pipes: Pipes, settings: Settings, pressure: Pressure, limits: Limits) -> None:
         self._log = log
         self._pipes = pipes
         self._settings = settings
         self._pressure = pressure
+        self._limits = limits
         busy = _pausing_when_busy(settings)
         pressed = msgspec.structs.replace(busy, unattended=True)
         self._timing = Timing(
@@ -85,6 +87,17 @@ class Streams:
             yield
         finally:
             self._held.remove(owner)
+
+    @asynccontextmanager
+    async def place(self, caller: Caller) -> AsyncIterator[None]:
+        """Take a place of this process and one of the caller's own, as long as the block lasts.
+
+        Raises:
+            Problem: as `held` and `Limits.stream` raise it.
+        """
+        with self.held(caller):
+            async with self._limits.stream(caller):
+                yield
 
     def _timing_now(self) -> Timing:
         """Return the newest stream's timing. With few places left it is a window, so that all readers get events."""

@@ -27,7 +27,6 @@ from gateway.api_route import STREAM, ApiRoute, Operation
 from gateway.callers import Caller, Callers
 from gateway.conversations import tasks_of
 from gateway.held_stream import HeldStream
-from gateway.limits import Limits
 from gateway.problems import NO_STORE, Problem
 from gateway.requests import read_json
 from gateway.sending import Sending
@@ -64,7 +63,6 @@ class Agui:
         settings: Settings,
         log: EventLog,
         callers: Callers,
-        limits: Limits,
         streams: Streams,
         sending: Sending,
         endings: TaskEndings,
@@ -73,7 +71,6 @@ class Agui:
         self._settings = settings
         self._log = log
         self._callers = callers
-        self._limits = limits
         self._streams = streams
         self._sending = sending
         self._endings = endings
@@ -99,8 +96,7 @@ class Agui:
         body = await read_json(request, MAX_BODY, RunAgentInput, EXAMPLE)
         async with AsyncExitStack() as stack:
             # All that may be refused comes before anything is begun.
-            stack.enter_context(self._streams.held(caller))
-            await stack.enter_async_context(self._limits.stream(caller))
+            await stack.enter_async_context(self._streams.place(caller))
             if (cursor := task_cursor_in(request)) is not None:
                 return self._resumed(caller, await self._after(caller, agent, body, cursor, body.messages), stack)
             if (cancelled := await self._abandoned(caller, agent, body)) is not None:
@@ -112,8 +108,7 @@ class Agui:
         caller, agent = await self._callers.caller(request, reads=True), request.path_params["agent"]
         body = await read_json(request, MAX_BODY, RunAgentInput, EXAMPLE)
         async with AsyncExitStack() as stack:
-            stack.enter_context(self._streams.held(caller))
-            await stack.enter_async_context(self._limits.stream(caller))
+            await stack.enter_async_context(self._streams.place(caller))
             latest = await latest_task(self._log, caller.owner.id, agent, body.thread_id)
             cursor = task_cursor_in(request)
             if latest is None:

@@ -36,7 +36,6 @@ from gateway.chat.projection import GOES_ON, Projection
 from gateway.chat.requests import EXAMPLE, MAX_BODY, ChatBody, UIMessage, responses_in, user_message
 from gateway.chat.streaming import ChatFraming, Told, told
 from gateway.held_stream import HeldStream
-from gateway.limits import Limits
 from gateway.problems import NO_STORE, Problem
 from gateway.requests import BrowserMessage, BrowserPart, page_size_in, read_json
 from gateway.sending import Sending
@@ -75,7 +74,6 @@ class Chatting:
         settings: Settings,
         log: EventLog,
         callers: Callers,
-        limits: Limits,
         streams: Streams,
         sending: Sending,
         endings: TaskEndings,
@@ -83,7 +81,6 @@ class Chatting:
         self._settings = settings
         self._log = log
         self._callers = callers
-        self._limits = limits
         self._streams = streams
         self._sending = sending
         self._endings = endings
@@ -125,8 +122,7 @@ class Chatting:
         body = await read_json(request, MAX_BODY, ChatBody, EXAMPLE)
         async with AsyncExitStack() as stack:
             # All that may be refused comes before anything is begun.
-            stack.enter_context(self._streams.held(caller))
-            await stack.enter_async_context(self._limits.stream(caller))
+            await stack.enter_async_context(self._streams.place(caller))
             place = await self._sent(caller, body, request.headers.get("idempotency-key"))
             return self._stream(caller, place, stack)
 
@@ -141,8 +137,7 @@ class Chatting:
             end = ChatFraming(place.head.task_id, place.projection, goes_on=True).end()
             return Response(end, media_type=sse.MEDIA_TYPE, headers={**sse.HEADERS, **HEADER})
         async with AsyncExitStack() as stack:
-            stack.enter_context(self._streams.held(caller))
-            await stack.enter_async_context(self._limits.stream(caller))
+            await stack.enter_async_context(self._streams.place(caller))
             if request.method == "HEAD":
                 return Response(media_type=sse.MEDIA_TYPE, headers={**sse.HEADERS, **HEADER})
             return self._stream(caller, place, stack)
