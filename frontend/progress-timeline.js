@@ -277,11 +277,11 @@ export class ProgressTimeline extends PageElement {
     this.#jump.hidden = follows || this.#run.end !== null;
   }
 
-  /** A reader who scrolls away from the newest row stays there. */
+  /** A reader who scrolls away from the newest row stays there, also when a part of the row is still in sight. */
   #handleScroll() {
     if (!this.#run || Math.abs(this.#body.scrollTop - this.#scrolledTo) < 2) return;
     const [area, row] = [this.#body, this.#newest?.row].map((element) => element?.getBoundingClientRect());
-    this.#follow(Boolean(row?.height) && row.top < area.bottom && row.bottom > area.top);
+    this.#follow(Boolean(row?.height) && row.top > area.top - 2 && row.bottom < area.bottom + 2);
   }
 
   #handleClick(event) {

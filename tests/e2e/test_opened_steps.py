@@ -155,6 +155,24 @@ async def test_events_that_cannot_be_read_are_asked_for_again(page: Page) -> Non
     await expect(panel).to_contain_text("4 events")
 
 
+async def test_a_scroll_that_cuts_the_newest_row_stays(page: Page) -> None:
+    await page.set_viewport_size({"width": 360, "height": 400})
+    await draw(page, EVENTS)
+    await row(page, "search").click()
+    await expect(details(page, "search")).to_be_visible()
+    scrolled = """async (newest) => {
+        const body = newest.closest(".tl-body");
+        const { top, height } = newest.getBoundingClientRect();
+        body.scrollTop += top + height / 2 - body.getBoundingClientRect().top;
+        const before = body.scrollTop;
+        for (let frame = 0; frame < 3; frame += 1) await new Promise(requestAnimationFrame);
+        return [before, body.scrollTop];
+    }"""
+    before, after = await row(page, "search").evaluate(scrolled)
+    assert before > 0
+    assert after == before
+
+
 async def test_an_open_row_on_a_bare_page_is_accessible(page: Page) -> None:
     await draw(page, EVENTS)
     await serve_stream(page, EVENTS)
