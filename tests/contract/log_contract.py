@@ -18,9 +18,10 @@ from tests.contract.creation_contract import CreationContract
 from tests.contract.log_tasks import TTL_S, Clock, all_events, created, events, head_of
 from tests.contract.orphaned_contract import OrphanedContract
 from tests.contract.sleep_contract import SleepContract
+from tests.contract.summaries_contract import SummariesContract
 
 
-class LogContract(CreationContract, OrphanedContract, SleepContract, ConversationsContract):
+class LogContract(CreationContract, OrphanedContract, SleepContract, ConversationsContract, SummariesContract):
     @pytest.fixture
     def clock(self) -> Clock:
         return Clock()

@@ -31,6 +31,7 @@ from tailrace.agent.langgraph_events import Translator
 from tailrace.agent.lease import Lease, LeaseThread
 from tailrace.agent.output import earlier_messages
 from tailrace.agent.questions import AnswerUnfit, asking
+from tailrace.agent.recovery.summary import SummaryKeeper
 from tailrace.agent.recovery.takeover import Takeover
 from tailrace.agent.sleep import Sleep
 from tailrace.agent.unowned import CANCELED
@@ -115,11 +116,12 @@ class Attempt:
         """
         takeover, task_id = self._takeover, self.task_id
         with self._feeds.live(task_id) as feed, self._leases.keeping(self._lease):
-            waker = Waker(self._log, dispatch, self._head)
+            waker, summaries = Waker(self._log, dispatch, self._head), SummaryKeeper(self._log, self._head)
 
             def publish(batch: Batch) -> None:
                 feed.publish(batch)
                 waker.published(batch.last)
+                summaries.published(batch.last)
 
             def see(head: Head) -> None:
                 if head.cancel_requested:
@@ -186,6 +188,7 @@ class Attempt:
                 lease.cancel()
                 waker.close()
                 await writer.close()
+                await summaries.close()
         return False
 
     def _clear_up(self, writer: Writer) -> None:

@@ -27,7 +27,8 @@ from tailrace.agent.dispatch import Dispatch
 from tailrace.agent.graph import AgentGraph
 from tailrace.agent.lease import CancelRequested, Lease, LeaseThread
 from tailrace.agent.new_task import claim_new, create_task, start_of
-from tailrace.agent.recovery.history import WORKER_LOST, WORKER_STOPPED, History, history_of
+from tailrace.agent.recovery.history import WORKER_LOST, WORKER_STOPPED, History
+from tailrace.agent.recovery.summary import history_so_far
 from tailrace.agent.recovery.takeover import take_over
 from tailrace.agent.replies import claim_waiting, has_message, not_waiting
 from tailrace.agent.slots import Slots
@@ -124,7 +125,7 @@ class Tasks:
         head = await self.owned(message.task_id, owner)
         if message.context_id not in (None, head.context_id):
             raise RequestError(f"contextId has value {message.context_id!r}, but the task's is {head.context_id!r}.")
-        history = await history_of(self.log, head)
+        history = await history_so_far(self.log, head)
         reply = message.stored(head.task_id, head.context_id)
         if self._idempotent(reply.message_id) and has_message(history, reply):
             await self.ensure_running(head)
@@ -360,13 +361,13 @@ class Tasks:
                 if await self._begin(claimed, WORKER_STOPPED, reply, known):
                     return
             known = None  # The attempt may have changed it.
-            newest = await history_of(self.log, head)
+            newest = await history_so_far(self.log, head)
             if has_message(newest, reply.message):
                 return
             if newest.state in INTERRUPTED and not reply.fits(newest.question):
                 check_reply(newest.question, reply.message)  # says which questions are open, if the reply names others
                 break
-        if not has_message(newest := await history_of(self.log, head), reply.message):
+        if not has_message(newest := await history_so_far(self.log, head), reply.message):
             if newest.state in TERMINAL:
                 raise not_waiting(head, newest)
             raise unsupported_operation(f"Task {head.task_id!r} takes no message: another reply was taken before.")

@@ -12,7 +12,7 @@ import httpx
 from tailrace import events
 from tailrace.agent.delegated_tasks import cancel_delegated_tasks
 from tailrace.agent.dispatch import Dispatch
-from tailrace.agent.recovery.history import history_of
+from tailrace.agent.recovery.summary import history_so_far
 from tailrace.agent.waking import wake_sleeper
 from tailrace.config import Settings
 from tailrace.errors import LogUnavailable, TailraceError, shorten
@@ -73,7 +73,7 @@ class UnownedTasks:
         if claimed.tries > MAX_TRIES:
             return []  # Reading the log may be what ended every process that tried.
         try:
-            return list((await history_of(self._log, claimed)).open_delegated_tasks.values())
+            return list((await history_so_far(self._log, claimed)).open_delegated_tasks.values())
         except LogUnavailable:
             raise
         except Exception as error:

@@ -15,6 +15,7 @@ import msgspec
 from tailrace.errors import Fenced, LeaseHeld, RequestError, TaskFinished, TaskUnknown, shorten
 from tailrace.events import INTERRUPTED, TERMINAL, Source, State
 from tailrace.log.conversations import Conversations, Entry
+from tailrace.log.summaries import Summaries
 
 # Maximum size of a batch as stored. An item of DynamoDB holds 400 KB with its attribute names; this leaves room for
 # ours. Every store has this limit, so that what works on a laptop works on AWS.
@@ -61,6 +62,8 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
 
     A task without a lease sleeps until `asleep_until`, while the delegated tasks in `awaits` (their ids, with spaces)
     work. `woken` is the attempt that was to be woken last. `wakes` says whom a delegated task wakes: a `Sleeper`.
+
+    `summary` is the seq of the last event that the task's summary covers; 0 if there is none.
     """
 
     task_id: str
@@ -83,6 +86,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     awaits: str = ""
     woken: int = 0
     wakes: str = ""
+    summary: int = 0
 
     @property
     def source(self) -> Source:
@@ -141,10 +145,11 @@ class EventLog(ABC):
     call again makes sure that the batch is there.
 
     `ttl_s` is how long a task and its events are kept after their last change, in seconds. `conversations` has the
-    records of the conversations that tasks belong to.
+    records of the conversations that tasks belong to, `summaries` those of long tasks' events.
     """
 
     conversations: Conversations
+    summaries: Summaries
 
     def __init__(self, *, ttl_s: float = 7 * 86_400, clock: Clock = time.time) -> None:
         self._ttl_s = ttl_s
@@ -268,7 +273,7 @@ class EventLog(ABC):
 
     @abstractmethod
     async def delete_events(self, task_id: str) -> None:
-        """Delete the events of a task whose head was deleted. Called again after a failure, it goes on."""
+        """Delete the events of a task whose head was deleted, and their summary. Called again, it goes on."""
 
     # Reading
 

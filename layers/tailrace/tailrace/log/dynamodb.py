@@ -35,20 +35,12 @@ import msgspec
 from tailrace.errors import ConversationChanged, Fenced, LogUnreadable, TaskConflict, TaskUnknown
 from tailrace.events import INTERRUPTED, TERMINAL, State
 from tailrace.log import table
-from tailrace.log.base import (
-    Batch,
-    EventLog,
-    Head,
-    Page,
-    dispatch_order,
-    refuse_attempt,
-    refuse_cancel,
-    refuse_claim,
-)
+from tailrace.log.base import Batch, EventLog, Head, Page, dispatch_order, refuse_attempt, refuse_cancel, refuse_claim
 from tailrace.log.conversations import Entry
 from tailrace.log.conversations.dynamodb import DynamoDBConversations
 from tailrace.log.known_ends import KnownEnds
 from tailrace.log.packing import pack
+from tailrace.log.summaries.dynamodb import DynamoDBSummaries
 from tailrace.stores.dynamodb import Cancelled, Item, Refused, Response, expressions, typed, unparsed
 
 if TYPE_CHECKING:
@@ -82,6 +74,7 @@ class DynamoDBLog(EventLog):
     """
 
     conversations: DynamoDBConversations
+    summaries: DynamoDBSummaries
 
     def __init__(
         self,
@@ -97,6 +90,7 @@ class DynamoDBLog(EventLog):
             table_name, "The log", patience_s=patience_s, threads=threads, client=client
         )
         self.conversations = DynamoDBConversations(self._transport, ttl_s=self._ttl_s, clock=self._clock)
+        self.summaries = DynamoDBSummaries(self._transport, ttl_s=self._ttl_s, clock=self._clock)
         self._ends = KnownEnds()
         self._typical = _TYPICAL_BYTES
 
@@ -209,9 +203,12 @@ class DynamoDBLog(EventLog):
 
     async def delete_events(self, task_id: str) -> None:
         self._ends.forget(task_id)
-        request = table.task_query(task_id, "#seq >= :one", {"one": 1}, ProjectionExpression="#task_id, #seq")
+        request = table.task_query(
+            task_id, "#seq >= :low", {"low": table.SUMMARY}, ProjectionExpression="#task_id, #seq"
+        )
         async for items in self._transport.pages(request):
-            await asyncio.gather(*(self._transport.call("delete_item", {"Key": item}, unparsed) for item in items))
+            keys = [item for item in items if item != table.key(task_id, 0)]
+            await asyncio.gather(*(self._transport.call("delete_item", {"Key": each}, unparsed) for each in keys))
 
     async def head(self, task_id: str) -> Head:
         head = await self._head_or_none(task_id) if table.is_key(task_id) else None

@@ -22,18 +22,21 @@ from tailrace.log.base import (
 from tailrace.log.conversations import Entry
 from tailrace.log.conversations.memory import MemoryConversations
 from tailrace.log.packing import pack
+from tailrace.log.summaries.memory import MemorySummaries
 
 
 class MemoryLog(EventLog):
     """A log inside one process. No method awaits, so each is atomic."""
 
     conversations: MemoryConversations
+    summaries: MemorySummaries
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._heads: dict[str, Head] = {}
         self._items: dict[str, list[tuple[Batch, int]]] = {}
         self.conversations = MemoryConversations(ttl_s=self._ttl_s, clock=self._clock)
+        self.summaries = MemorySummaries(self._enter_summary, self._clock)
 
     async def create_or_find(self, head: Head, event: bytes, entry: Entry | None = None) -> tuple[Head, bool]:
         pack(head.task_id, 1, [event])
@@ -114,6 +117,7 @@ class MemoryLog(EventLog):
 
     async def delete_events(self, task_id: str) -> None:
         self._items.pop(task_id, None)
+        self.summaries.forget(task_id)
 
     async def head(self, task_id: str) -> Head:
         head = self._live(task_id)
@@ -152,6 +156,12 @@ class MemoryLog(EventLog):
 
     async def close(self) -> None:
         pass
+
+    def _enter_summary(self, task_id: str, attempt: int, last: int) -> int:
+        head = self._live(task_id)
+        refuse_attempt(head, task_id, attempt)
+        self._put(head, summary=last)
+        return self._expiry()
 
     def _live(self, task_id: str) -> Head | None:
         head = self._heads.get(task_id)

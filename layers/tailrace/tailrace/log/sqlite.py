@@ -28,6 +28,8 @@ from tailrace.log.conversations.sqlite import INDEX as CONVERSATIONS_INDEX
 from tailrace.log.conversations.sqlite import SCHEMA as CONVERSATIONS
 from tailrace.log.conversations.sqlite import SQLiteConversations
 from tailrace.log.packing import pack, unpack
+from tailrace.log.summaries.sqlite import SCHEMA as SUMMARIES
+from tailrace.log.summaries.sqlite import SQLiteSummaries
 from tailrace.stores.private import private_folder
 from tailrace.stores.sqlite import add_columns, as_store_damaged, connect_wal
 from tailrace.stores.sqlite_worker import SQLiteWorker, close_all
@@ -52,7 +54,7 @@ _UNATTENDED = (
     "OR cancel_requested)"
 )
 # Columns that an earlier version's files lack, and the indexes to drop and make once the columns exist.
-_ADDED = ("tries", "dispatches", "due", "asleep_until", "woken")
+_ADDED = ("tries", "dispatches", "due", "asleep_until", "woken", "summary")
 _ADDED_TEXTS = ("awaits", "wakes")
 _INDEX = (
     "DROP INDEX IF EXISTS heads_adrift;"
@@ -60,7 +62,7 @@ _INDEX = (
 )
 _HEAD = (
     "task_id, owner, context_id, agent, state, created, updated, attempt, lease_owner, lease_until, "
-    "cancel_requested, fingerprint, ttl, tries, dispatches, due, asleep_until, awaits, woken, wakes"
+    "cancel_requested, fingerprint, ttl, tries, dispatches, due, asleep_until, awaits, woken, wakes, summary"
 )
 _HEAD_FIELDS = _HEAD.split(", ")
 # How long a process waits for another process's transaction.
@@ -76,25 +78,29 @@ class SQLiteLog(EventLog):
     """
 
     conversations: SQLiteConversations
+    summaries: SQLiteSummaries
 
     def __init__(self, path: Path | str, **options: Any) -> None:
         super().__init__(**options)
         self._path = Path(path)
         private_folder(self._path.parent)
         with as_store_damaged(self._path), _connect(self._path) as connection:
-            connection.executescript(_SCHEMA + CONVERSATIONS)
+            connection.executescript(_SCHEMA + CONVERSATIONS + SUMMARIES)
             add_columns(connection, "heads", _ADDED)
             add_columns(connection, "heads", _ADDED_TEXTS, text=True)
             add_columns(connection, "conversations", CONVERSATIONS_ADDED)
             connection.executescript(_INDEX + CONVERSATIONS_INDEX)
             # Expired rows are invisible already. Deleting them at each start gives their pages back.
-            for table in ("items", "heads", "conversations"):
+            for table in ("items", "heads", "conversations", "summaries"):
                 connection.execute(f"DELETE FROM {table} WHERE ttl <= ?", (self._clock(),))  # noqa: S608
         connection.close()
         self._writer = SQLiteWorker("log-writer", partial(_connect, self._path), self._unavailable, transaction=True)
         self._reader = SQLiteWorker("log-reader", partial(_connect, self._path), self._unavailable)
         self.conversations = SQLiteConversations(
             self._writer.run, self._reader.run, ttl_s=self._ttl_s, clock=self._clock
+        )
+        self.summaries = SQLiteSummaries(
+            self._writer, self._reader, self._enter_summary, ttl_s=self._ttl_s, clock=self._clock
         )
 
     async def create_or_find(self, head: Head, event: bytes, entry: Entry | None = None) -> tuple[Head, bool]:
@@ -113,7 +119,7 @@ class SQLiteLog(EventLog):
             for table in ("heads", "items"):  # what has expired
                 connection.execute(f"DELETE FROM {table} WHERE task_id = ?", (task_id,))  # noqa: S608
             connection.execute(
-                f"INSERT INTO heads ({_HEAD}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",  # noqa: S608
+                f"INSERT INTO heads ({_HEAD}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",  # noqa: S608
                 [getattr(new, name) for name in _HEAD_FIELDS],
             )
             connection.execute("INSERT INTO items VALUES (?,1,0,1,?,?)", (task_id, packed, ttl))
@@ -198,7 +204,11 @@ class SQLiteLog(EventLog):
         await self._writer.run(lambda connection: connection.execute("DELETE FROM heads WHERE task_id = ?", (task_id,)))
 
     async def delete_events(self, task_id: str) -> None:
-        await self._writer.run(lambda connection: connection.execute("DELETE FROM items WHERE task_id = ?", (task_id,)))
+        def operation(connection: sqlite3.Connection) -> None:
+            for table in ("items", "summaries"):
+                connection.execute(f"DELETE FROM {table} WHERE task_id = ?", (task_id,))  # noqa: S608
+
+        await self._writer.run(operation)
 
     async def head(self, task_id: str) -> Head:
         return await self._reader.run(lambda connection: _required(self._find(connection, task_id), task_id))
@@ -287,6 +297,10 @@ class SQLiteLog(EventLog):
             return self._change(connection, task_id, changes, values)
 
         return await self._writer.run(operation)
+
+    def _enter_summary(self, connection: sqlite3.Connection, task_id: str, attempt: int, last: int) -> None:
+        refuse_attempt(self._find(connection, task_id), task_id, attempt)
+        self._change(connection, task_id, "summary = ?", (last,))
 
     def _change(self, connection: sqlite3.Connection, task_id: str, changes: str, values: tuple[Any, ...]) -> Head:
         connection.execute(f"UPDATE heads SET {changes} WHERE task_id = ?", (*values, task_id))  # noqa: S608

@@ -4,6 +4,7 @@
     ───────────  ───────   ─────────────────────────────────────────────────────────────────────────
     t            0         the head: every field of `Head`, and `place`, its place in its owner's list
     t            1, 2, 5…  a batch: `attempt`, `count`, `packed` (B); `seq` is that of its first event
+    t            -1        the summary of the first events, if there are many: `last`, `content` (B)
 
 `conversations/dynamodb.py` and `tailrace.push.dynamodb` keep their items here too, each under keys of their own.
 
@@ -44,6 +45,8 @@ MAX_TASK_ID_BYTES = 1000
 _LISTED = ["context_id", "agent", "state", "created", "updated", "attempt", "cancel_requested", "fingerprint", "ttl"]
 _HEAD = frozenset(Head.__struct_fields__)
 
+# The seq of the item with a task's summary.
+SUMMARY = -1
 # A seq that is past all of a task's.
 PAST_ALL = 10**15
 
@@ -136,7 +139,7 @@ def transport_to(
 
 
 def key(task_id: str, seq: int) -> Item:
-    """The primary key of a head (seq 0) or a batch."""
+    """The primary key of a head (seq 0), a batch or a summary."""
     return {"task_id": typed(task_id), "seq": typed(seq)}
 
 

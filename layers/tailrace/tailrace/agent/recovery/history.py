@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 
 import msgspec
@@ -160,6 +161,9 @@ def add_tokens(models: dict[str, Usage], model: str | None, usage: Usage) -> Non
 # Events that decide how a run goes on: users' messages, and fences. Inside a JSON string the quotes would be escaped.
 _DECISIVE = (b'"kind":"state"', b'"kind":"attempt"')
 
+# After about this many events, other tasks of the process have a turn.
+_AT_ONCE = 200
+
 
 async def history_of(log: EventLog, head: Head, history: History | None = None, *, only_first: bool = False) -> History:
     """Read the history of the head's task; with an earlier `history`, add to it what came since.
@@ -172,6 +176,7 @@ async def history_of(log: EventLog, head: Head, history: History | None = None, 
         LogUnreadable: such an event cannot be decoded, or a part of the log cannot be unpacked.
     """
     history = history or History()
+    breath = history.last + _AT_ONCE
     while batches := await log.read(head.task_id, history.last):
         for batch in batches:
             for seq, event in enumerate(batch.events, batch.seq):
@@ -184,6 +189,9 @@ async def history_of(log: EventLog, head: Head, history: History | None = None, 
                         "task %s: event %d is skipped, because it cannot be read: %s", head.task_id, seq, error
                     )
             history.last = batch.last
+            if history.last >= breath:
+                breath = history.last + _AT_ONCE
+                await asyncio.sleep(0)
         if only_first:
             break
     return history

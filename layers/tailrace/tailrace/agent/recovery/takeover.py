@@ -12,6 +12,7 @@ from tailrace import events
 from tailrace.agent.answers import Reply
 from tailrace.agent.recovery.history import HANDED_OFF, History, history_of
 from tailrace.agent.recovery.resume_plan import ResumePlan, resume_plan_of
+from tailrace.agent.recovery.summary import history_so_far
 from tailrace.agent.threads import Start
 from tailrace.errors import Fenced
 from tailrace.events import INTERRUPTED, TERMINAL, Message, State
@@ -71,8 +72,10 @@ async def take_over(
     async def propose() -> tuple[Batch | None, Takeover | State]:
         nonlocal history, reply, only_first
         current = history
-        if current is None or head.attempt != current.attempt + 1:
-            current = await history_of(log, head, current, only_first=only_first)
+        if current is None:
+            current = await history_so_far(log, head, only_first=only_first)
+        elif head.attempt != current.attempt + 1:
+            current = await history_of(log, head, current)
         history, only_first = None, False  # What follows changes it, so a second proposal reads everything again.
         if current.attempt > head.attempt:
             raise Fenced(head.task_id, head.attempt, current.last)
