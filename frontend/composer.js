@@ -31,7 +31,7 @@ export class Composer {
   #box = h("textarea", { id: uniqueId(), spellcheck: false });
   #chooser = h("input.visually-hidden", { id: uniqueId(), type: "file", multiple: true });
   #hint = h("span.hint");
-  #send = h("button.button.primary", { type: "submit" });
+  #send = h("button.button.primary", { type: "submit", title: "Ctrl+Enter", ariaKeyShortcuts: "Control+Enter" });
   #list = h("ul.files", { "aria-label": "Files to send" });
   #summary = h("p.files-sum");
   #notice = h("p.notice", { role: "alert" });

@@ -59,6 +59,7 @@ async def test_every_key_does_what_it_does_in_any_text_box(page: Page, shipped: 
 async def test_control_and_enter_sends(page: Page, shipped: Stack, box: str) -> None:
     await open_box(page, shipped, box)
     await write(page, box, LOG.strip())
+    await expect(page.get_by_title("Ctrl+Enter").filter(visible=True)).to_have_text("Send")
     await page.keyboard.press("Control+Enter")
     await state(page, "completed")
     await title(page).to_be_focused()
