@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import mimetypes
+from collections.abc import AsyncIterator
 from typing import Any
 
-from playwright.async_api import Page, Route
+from playwright.async_api import Browser, Page, Route
 
 from local.site import PAGE_HEADERS
+from tests.e2e.kept_page import VIEWPORT
 from tests.support.processes import ROOT
 
 ORIGIN = "https://page.test"  # a browser gives the clipboard only to https
@@ -23,30 +26,38 @@ import { ArtifactsView } from "./artifacts-view.js";
 import { TakeAlong } from "./take-along.js";
 import { applyEvent, isRunning, newTask } from "./task-state.js";
 
-const task = newTask();
-const artifacts = new ArtifactsView();
-const takeAlong = new TakeAlong({
-  streamUrl: (cursor) => `api/stream/42?cursor=${cursor}`,
-  onRunAgain: async () => {
-    window.runs = (window.runs ?? 0) + 1;
-    if (window.refusal) throw new Error(window.refusal);
-  },
-});
-document.querySelector("main").append(artifacts.element, takeAlong.element);
-const draw = () => {
-  artifacts.draw(task, { writing: isRunning(task.state) && !task.answer?.done });
-  takeAlong.draw(task);
-};
-window.apply = (results) => {
-  for (const result of results) applyEvent(task, task.seq + 1, result);
-  draw();
-  draw(); // again: it changes nothing
+// What tests replace.
+const { fetch, setTimeout } = window;
+const page = document.body.innerHTML;
+window.begin = () => {
+  Object.assign(window, { fetch, setTimeout, runs: 0, refusal: "" });
+  document.body.innerHTML = page;
+  const task = newTask();
+  const artifacts = new ArtifactsView();
+  const takeAlong = new TakeAlong({
+    streamUrl: (cursor) => `api/stream/42?cursor=${cursor}`,
+    onRunAgain: async () => {
+      window.runs += 1;
+      if (window.refusal) throw new Error(window.refusal);
+    },
+  });
+  document.querySelector("main").append(artifacts.element, takeAlong.element);
+  const draw = () => {
+    artifacts.draw(task, { writing: isRunning(task.state) && !task.answer?.done });
+    takeAlong.draw(task);
+  };
+  window.apply = (results) => {
+    for (const result of results) applyEvent(task, task.seq + 1, result);
+    draw();
+    draw(); // again: it changes nothing
+  };
 };
 """
 
 
-async def open_page(page: Page, *, parts: list[dict[str, Any]] | None = None) -> None:
-    """Open the page with a task that works. `parts` are those of its request."""
+@contextlib.asynccontextmanager
+async def opened(browser: Browser) -> AsyncIterator[Page]:
+    """A page with the modules, for `begin`."""
 
     async def serve(route: Route) -> None:
         name = route.request.url.removeprefix(f"{ORIGIN}/")
@@ -60,10 +71,19 @@ async def open_page(page: Page, *, parts: list[dict[str, Any]] | None = None) ->
         else:
             await route.fulfill(status=404)
 
-    await page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=ORIGIN)
-    await page.route(f"{ORIGIN}/**", serve)
+    context = await browser.new_context(viewport=VIEWPORT, reduced_motion="reduce")
+    await context.grant_permissions(["clipboard-read", "clipboard-write"], origin=ORIGIN)
+    await context.route(f"{ORIGIN}/**", serve)
+    page = await context.new_page()
     await page.goto(ORIGIN)
-    await page.wait_for_function("Boolean(window.apply)")
+    await page.wait_for_function("Boolean(window.begin)")
+    yield page
+    await context.close()
+
+
+async def begin(page: Page, *, parts: list[dict[str, Any]] | None = None) -> None:
+    """Put a task that works on the page. `parts` are those of its request."""
+    await page.evaluate("window.begin()")
     message = {"messageId": "m-1", "role": "ROLE_USER", "contextId": "c-1", "taskId": "42-and-more"}
     request = {**message, "parts": parts or [{"text": "What broke?"}]}
     task = {"id": "42-and-more", "contextId": "c-1", "status": {"state": "TASK_STATE_WORKING"}, "history": [request]}

@@ -6,13 +6,15 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
+from tests.e2e import artifacts_page as artifacts
+from tests.e2e import findings_cases as findings
+from tests.e2e.actions import send_sample, state
+from tests.e2e.kept_page import TIMEOUT_MS, KeptPage, errors_of
 from tests.e2e.model_events import open_modules
 from tests.e2e.question_cards import Cards
 from tests.support.browser import chromium, new_context
 from tests.support.checkout import ANALYSTS, checkout
 from tests.support.processes import Stack, agent, stack
-
-TIMEOUT_MS = 60_000
 
 
 @pytest_asyncio.fixture(loop_scope="session", scope="session")
@@ -44,27 +46,55 @@ async def assistant(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[S
         yield started
 
 
+@pytest_asyncio.fixture(loop_scope="session", scope="session")
+async def kept_page(browser: Browser) -> AsyncIterator[KeptPage]:
+    kept = KeptPage(browser)
+    yield kept
+    await kept.close()
+
+
 @pytest_asyncio.fixture(loop_scope="session")
-async def page(browser: Browser) -> AsyncIterator[Page]:
+async def page(kept_page: KeptPage) -> AsyncIterator[Page]:
     """A page. The test fails when one of the page's scripts does, or when the page breaks its security policy."""
-    # Endless decorations cost a browser without a GPU more than all else that the page draws.
-    context = await new_context(browser, viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
-    page = await context.new_page()
+    page = await kept_page.opened()
     page.set_default_timeout(TIMEOUT_MS)
     expect.set_options(timeout=TIMEOUT_MS)
-    errors: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on("console", lambda m: errors.append(m.text) if "Content Security Policy" in m.text else None)
-    page.on("requestfailed", lambda request: print(f"{request.url}: {request.failure}"))  # shown if the test fails
-    yield page
-    await context.close()
+    with errors_of(page) as errors:
+        yield page
+        await kept_page.leave()
     assert errors == []
+
+
+@pytest_asyncio.fixture(loop_scope="session", scope="session")
+async def finished_sample(browser: Browser, shipped: Stack) -> str:
+    """The id of a task that has triaged the sample, at `shipped`."""
+    async with await new_context(browser, reduced_motion="reduce") as context:
+        page = await context.new_page()
+        page.set_default_timeout(TIMEOUT_MS)
+        expect.set_options(timeout=TIMEOUT_MS)
+        task = await send_sample(page, shipped.url)
+        await state(page, "completed")
+        return task
 
 
 @pytest_asyncio.fixture(loop_scope="session", scope="session")
 async def modules_page(browser: Browser) -> AsyncIterator[Page]:
     """An empty page that can import the page's modules."""
     async with open_modules(browser) as page:
+        yield page
+
+
+@pytest_asyncio.fixture(loop_scope="session", scope="session")
+async def artifacts_page(browser: Browser) -> AsyncIterator[Page]:
+    """A page for what a task made. A test borrows it."""
+    async with artifacts.opened(browser) as page:
+        yield page
+
+
+@pytest_asyncio.fixture(loop_scope="session", scope="session")
+async def findings_page(browser: Browser) -> AsyncIterator[Page]:
+    """A page for the view of findings. A test borrows it."""
+    async with findings.opened(browser) as page:
         yield page
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
-from playwright.async_api import Page, Route
+from playwright.async_api import Browser, Page, Route
 
 from deploy.publish import content_type
 from local.site import PAGE_HEADERS
+from tests.e2e.kept_page import VIEWPORT
 from tests.support.processes import ROOT
 
 ORIGIN = "http://findings.test/"
@@ -87,8 +90,9 @@ EVENTS = [
 WORDS = f"9 of 20 requests (45%) failed from {at(106)} to {at(188)} (9 × 503, in access). It is over."
 
 
-async def open_page(page: Page, *, without: str = "") -> None:
-    """Open a page that can load the view, with the security policy of the real one. Its file `without` is missing."""
+@contextlib.asynccontextmanager
+async def opened(browser: Browser, *, without: str = "") -> AsyncIterator[Page]:
+    """A page that can load the view, with the security policy of the real one. Its file `without` is missing."""
 
     async def serve(route: Route) -> None:
         name = route.request.url.removeprefix(ORIGIN)
@@ -100,8 +104,23 @@ async def open_page(page: Page, *, without: str = "") -> None:
         else:
             await route.fulfill(body=path.read_bytes(), content_type=content_type(path), headers=PAGE_HEADERS)
 
-    await page.route(f"{ORIGIN}**", serve)
+    context = await browser.new_context(viewport=VIEWPORT, reduced_motion="reduce")
+    await context.route(f"{ORIGIN}**", serve)
+    page = await context.new_page()
     await page.goto(ORIGIN)
+    yield page
+    await context.close()
+
+
+async def clear(page: Page) -> None:
+    """Leave the page as it was opened."""
+    await page.evaluate("""() => {
+        delete window.view;
+        delete navigator.clipboard; // what a test put there
+        document.getElementById("here").replaceChildren();
+        delete document.documentElement.dataset.theme;
+        scrollTo(0, 0);
+    }""")
 
 
 async def draw(

@@ -72,11 +72,11 @@ async def open_modules(browser: Browser, **options: Any) -> AsyncIterator[Page]:
             await route.fulfill(body=html, content_type="text/html")
 
     context = await browser.new_context(**options)
+    await context.route(f"{origin}**", serve)
     page = await context.new_page()
     page.set_default_timeout(TIMEOUT_MS)
     expect.set_options(timeout=TIMEOUT_MS)
     page.on("pageerror", lambda error: errors.append(str(error)))
-    await page.route(f"{origin}**", serve)
     await page.goto(origin)
     yield page
     await context.close()

@@ -13,6 +13,7 @@ from tests.support.processes import Stack
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), needs_chromium]
 
 PHONE = {"width": 390, "height": 800}
+NEWEST_TURN = ".turn:last-child"
 
 
 async def say(page: Page, text: str, outcome: str) -> None:
@@ -51,12 +52,12 @@ async def test_a_conversation_from_its_first_message_to_its_end(page: Page, assi
 
     await say(page, "steps 3", "completed")
     await expect(await open_work(page)).to_contain_text("look_up")
-    await check(page, "a timeline")
+    await check(page, "a timeline", NEWEST_TURN)
     await (await open_work(page)).get_by_text("look_up", exact=True).first.click()
     step = page.get_by_role("row", name="Details of look_up")
     await step.get_by_text("Events", exact=True).click()
     await expect(step.get_by_role("group", name="JSON")).to_contain_text("tool_start")
-    await check(page, "a step that is open")
+    await check(page, "a step that is open", NEWEST_TURN)
 
     await say(page, "slow 4000", "working")
     await expect(answer(page)).to_contain_text("line 3")
@@ -65,15 +66,15 @@ async def test_a_conversation_from_its_first_message_to_its_end(page: Page, assi
 
     await say(page, "fail", "failed")
     await expect(newest(page, "failure")).to_be_visible()
-    await check(page, "a failed task")
+    await check(page, "a failed task", NEWEST_TURN)
 
     await page.get_by_role("button", name="Rename").click()
     await expect(page.get_by_role("textbox", name="Title")).to_be_focused()
-    await check(page, "a title that is being changed")
+    await check(page, "a title that is being changed", "header:has([aria-label=Title])")
     await page.keyboard.press("Escape")
     await page.get_by_role("button", name="Delete").click()
     await expect(page.get_by_role("dialog")).to_be_visible()
-    await check(page, "a dialog")
+    await check(page, "a dialog", "dialog")
 
 
 async def test_questions(page: Page, assistant: Stack) -> None:
@@ -86,7 +87,7 @@ async def test_questions(page: Page, assistant: Stack) -> None:
         await say(page, text, "input-required")
         await expect(page.get_by_test_id("turn").last.get_by_test_id("question")).to_be_visible()
         await page.set_viewport_size(PHONE)
-        await check(page, f"the question of {text} on a phone")
+        await check(page, f"the question of {text} on a phone", NEWEST_TURN)
         await page.set_viewport_size({"width": 1280, "height": 900})
         await stop(page)
 

@@ -32,11 +32,7 @@ async def download(page: Page, label: str, folder: Path) -> str:
     return (folder / "file").read_text()
 
 
-@pytest.mark.parametrize("width", [1280, 390])
-async def test_what_a_task_made_is_seen_and_taken_along(
-    page: Page, assistant: Stack, tmp_path: Path, width: int
-) -> None:
-    await page.set_viewport_size({"width": width, "height": 800})
+async def test_what_a_task_made_is_seen_and_taken_along(page: Page, assistant: Stack, tmp_path: Path) -> None:
     await send(page, assistant.url, "tables")
     await state(page, "completed")
     await expect(answer(page).get_by_role("heading", name="Prices")).to_be_visible()
@@ -62,7 +58,11 @@ async def test_what_a_task_made_is_seen_and_taken_along(
     ]
     await open_work(page)
     assert len(events) == (await applied(page))["last"]
-    assert await page.evaluate("document.documentElement.scrollWidth") == width
+    for width in (1280, 390):
+        await page.set_viewport_size({"width": width, "height": 800})
+        assert await page.evaluate("document.documentElement.scrollWidth") == width
+    await newest(page, "take-along-menu").click()
+    await expect(page.get_by_role("button", name="Download prices (.csv)", exact=True)).to_be_in_viewport()
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="install curl")

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Locator, Page, expect
 
-from tests.e2e.artifacts_page import apply, artifact, ended, open_page, stop_timers
+from tests.e2e.artifacts_page import apply, artifact, begin, ended, stop_timers
+from tests.e2e.kept_page import lent
 from tests.support.browser import needs_chromium
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), needs_chromium]
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def page(artifacts_page: Page) -> AsyncIterator[Page]:
+    async with lent(artifacts_page) as page:
+        yield page
+
 
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="40" height="20"><script>alert(1)</script></svg>'
@@ -34,7 +44,7 @@ async def column(table: Locator, number: int) -> list[str]:
 
 
 async def test_the_answer_grows_and_keeps_focus_selection_and_scrolling(page: Page) -> None:
-    await open_page(page)
+    await begin(page)
     await apply(page, artifact("response", {"text": "# Tea\n\nBoil the wat"}, last=False))
     answer = page.get_by_test_id("answer")
     await expect(answer.locator(".md")).to_have_attribute("aria-busy", "true")
@@ -66,7 +76,7 @@ async def test_the_answer_grows_and_keeps_focus_selection_and_scrolling(page: Pa
 
 
 async def test_a_long_answer_has_an_outline_that_jumps_to_its_headings(page: Page) -> None:
-    await open_page(page)
+    await begin(page)
     sections = "\n\n".join(f"## Part {n % 3}\n\n{'word ' * 120}" for n in range(6))
     await apply(page, artifact("report", {"text": f"# Top\n\nSee [the end](#part-2-1).\n\n{sections}"}), ended())
     outline = page.get_by_text("Outline, 7 sections")
@@ -82,7 +92,7 @@ async def test_a_long_answer_has_an_outline_that_jumps_to_its_headings(page: Pag
 
 
 async def test_every_kind_of_artifact_is_shown(page: Page) -> None:
-    await open_page(page)
+    await begin(page)
     await apply(
         page,
         artifact("response", {"text": "Done."}),
@@ -107,7 +117,7 @@ async def test_every_kind_of_artifact_is_shown(page: Page) -> None:
 
 
 async def test_findings_are_drawn_by_their_own_view(page: Page) -> None:
-    await open_page(page)
+    await begin(page)
     finding = {"type": "burst", "subject": "shop-db", "summary": "Errors", "start": "2026-11-22T14:02:00Z"}
     report = artifact("report", {"text": "shop-db died."})
     await apply(page, report, artifact("findings", {"data": {"findings": [finding]}}), ended())
@@ -116,7 +126,7 @@ async def test_findings_are_drawn_by_their_own_view(page: Page) -> None:
 
 
 async def test_a_table_of_ten_thousand_rows_is_sorted_by_its_headers(page: Page) -> None:
-    await open_page(page)
+    await begin(page)
     rows = [{"name": f"host {n}", "errors": (n * 7919) % 10_000, "note": None if n % 2 else "x"} for n in range(10_000)]
     await apply(page, artifact("hosts", {"data": rows}), ended())
     box = shown(page, "hosts")
@@ -148,7 +158,7 @@ async def test_a_table_of_ten_thousand_rows_is_sorted_by_its_headers(page: Page)
 
 
 async def test_nested_data_unfolds_and_stays_unfolded(page: Page) -> None:
-    await open_page(page)
+    await begin(page)
     data: dict[str, Any] = {
         "a": {"b": [{"c": 1, "d": {"e": "deep", "f": [[], {}]}}, {"c": 2}]},
         "link": "https://a.test/x",
@@ -167,7 +177,7 @@ async def test_nested_data_unfolds_and_stays_unfolded(page: Page) -> None:
 
 
 async def test_files_have_a_preview_and_a_download(page: Page, tmp_path: Path) -> None:
-    await open_page(page)
+    await begin(page)
     files: list[dict[str, Any]] = [
         {"raw": PIXEL, "filename": "pixel.png", "mediaType": "image/png"},
         {"raw": base64_of(SVG), "filename": "plot.svg", "mediaType": "image/svg+xml; charset=utf-8"},
@@ -215,7 +225,7 @@ async def test_files_have_a_preview_and_a_download(page: Page, tmp_path: Path) -
 
 
 async def test_hostile_data_is_text_and_stays_small(page: Page) -> None:
-    await open_page(page)
+    await begin(page)
     deep: Any = "the bottom"
     for _ in range(300):
         deep = {"deeper": deep, "x": 1}
@@ -247,7 +257,7 @@ async def test_hostile_data_is_text_and_stays_small(page: Page) -> None:
 
 
 async def test_many_artifacts_and_appended_parts_are_bounded(page: Page) -> None:
-    await open_page(page)
+    await begin(page)
     await apply(page, *(artifact(f"file {n}", {"data": n}) for n in range(60)))
     await expect(page.get_by_test_id("artifact")).to_have_count(20)
     await page.get_by_role("button", name="Show 40 more artifacts").click()
@@ -258,7 +268,7 @@ async def test_many_artifacts_and_appended_parts_are_bounded(page: Page) -> None
 
 async def test_a_phone_shows_wide_and_right_to_left_things_without_scrolling_the_page(page: Page) -> None:
     await page.set_viewport_size({"width": 360, "height": 740})
-    await open_page(page)
+    await begin(page)
     text = (
         "| time | signal | value | pod |\n|-|-|-:|-|\n| 14:02:11 | 5xx rate | 38 % | `checkout-7f9c4d66b8-x2x1b` |\n\n"
         "مرحبا بالعالم\n\n- بند أول\n\n" + "x" * 400 + "\n\n```\n" + "y" * 400 + "\n```\n"

@@ -10,6 +10,7 @@ import pytest
 from playwright.async_api import FilePayload, Page, Route, expect
 
 from tests.e2e.actions import answer, create, newest, open_work, opened, say, send, state, task_of, write
+from tests.e2e.kept_page import requests_of
 from tests.sample_agents.assistant import PIXEL
 from tests.support.browser import needs_chromium, new_context
 from tests.support.processes import Stack
@@ -109,11 +110,9 @@ async def test_the_list_is_searched_filtered_and_paged(page: Page, assistant: St
     await expect(rows.filter(has_text="listed 0")).to_have_count(1)
     await write(page, "search", "LISTED 3")
     await expect(rows).to_have_count(3)  # 3, 30, 31
-    asked: list[str] = []
-    # The page also loads its modules while it is idle.
-    page.on("request", lambda request: asked.append(request.url) if "/api/conversations?" in request.url else None)
-    await page.get_by_role("combobox", name="State").select_option("waiting for you")
-    await expect(rows).to_have_count(0)
+    with requests_of(page, "/api/conversations?") as asked:
+        await page.get_by_role("combobox", name="State").select_option("waiting for you")
+        await expect(rows).to_have_count(0)
     assert asked[-1].endswith("&state=TASK_STATE_INPUT_REQUIRED&state=TASK_STATE_AUTH_REQUIRED&pageSize=30")
     await page.get_by_role("combobox", name="State").select_option("failed")
     await expect(rows).to_have_count(0)

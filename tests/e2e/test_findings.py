@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from playwright.async_api import Locator, Page, expect
+import pytest_asyncio
+from playwright.async_api import Browser, Locator, Page, expect
 
 from tests.e2e.findings_cases import (
     ALERT,
@@ -16,16 +18,26 @@ from tests.e2e.findings_cases import (
     ORIGIN,
     WORDS,
     at,
+    clear,
     draw,
     finding,
-    open_page,
+    opened,
     samples,
 )
+from tests.e2e.kept_page import lent
 from tests.support.axe import violations
 from tests.support.browser import needs_chromium
 from tests.support.processes import ROOT
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), needs_chromium]
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def page(findings_page: Page) -> AsyncIterator[Page]:
+    await clear(findings_page)
+    async with lent(findings_page) as page:
+        yield page
+
 
 LIBRARY = "findings/vendor/uplot-1.6.32/uPlot.iife.min.js"
 # Whether the first chart has a pixel of this colour.
@@ -52,7 +64,6 @@ async def subjects(page: Page) -> list[str]:
 
 
 async def test_the_summary_says_what_failed_what_came_first_when_and_how_sure_it_is(page: Page) -> None:
-    await open_page(page)
     await draw(page, INCIDENT, ALERT, beside={"events": EVENTS, "failures": [{"words": WORDS, "start": at(106)}]})
     summary = page.get_by_test_id("findings-summary")
     for words in (
@@ -80,7 +91,6 @@ async def test_the_summary_says_what_failed_what_came_first_when_and_how_sure_it
 
 
 async def test_without_the_orchestrators_events_nothing_is_called_a_cause(page: Page) -> None:
-    await open_page(page)
     for beside in ({}, {"events": [EVENTS[0] | {"first": [99]}]}, {"events": "soon"}, {"events": [None]}):
         await draw(page, [*INCIDENT], ALERT, beside=beside)
         summary = page.get_by_test_id("findings-summary")
@@ -89,7 +99,6 @@ async def test_without_the_orchestrators_events_nothing_is_called_a_cause(page: 
 
 
 async def test_the_lines_of_a_finding_are_a_chart_with_the_number_of_its_words_and_its_figure(page: Page) -> None:
-    await open_page(page)
     counts = {"start": at(90), "step_s": 2, "counts": [7, 0, 3, 5, 0, 1], "begin": 2, "end": 6, "later": 2}
     words = f"First seen at {at(94)}, last at {at(140)}: 11 lines."
     fields = {"type": "new_template", "magnitude": 11, "unit": "lines", "summary": words}
@@ -105,7 +114,6 @@ async def test_the_lines_of_a_finding_are_a_chart_with_the_number_of_its_words_a
 
 
 async def test_findings_are_grouped_by_time_ranked_and_can_be_ordered_and_filtered(page: Page) -> None:
-    await open_page(page)
     await draw(page, INCIDENT, ALERT)
     view = page.get_by_test_id("findings")
     await expect(view).to_contain_text("7 findings in 2 groups by time")
@@ -134,7 +142,6 @@ async def test_findings_are_grouped_by_time_ranked_and_can_be_ordered_and_filter
 
 
 async def test_a_row_opens_to_lines_that_can_be_copied(page: Page) -> None:
-    await open_page(page)
     await draw(page, INCIDENT, ALERT)
     await opener(page, "ERROR pool exhausted").press("Enter")
     details = row(page, "ERROR pool exhausted")
@@ -144,7 +151,7 @@ async def test_a_row_opens_to_lines_that_can_be_copied(page: Page) -> None:
     # Pages that are not on https have no clipboard.
     await details.get_by_role("button", name="Copy line").first.click()
     await expect(details.get_by_role("button", name="Copying is not allowed here")).to_be_visible()
-    clipboard = "{ value: { writeText: async (text) => void (window.copied = text) } }"
+    clipboard = "{ configurable: true, value: { writeText: async (text) => void (window.copied = text) } }"
     await page.evaluate(f"Object.defineProperty(navigator, 'clipboard', {clipboard})")
     await details.get_by_role("button", name="Copy as JSON").click()
     await expect(details.get_by_role("button", name="Copied")).to_be_visible()
@@ -154,7 +161,6 @@ async def test_a_row_opens_to_lines_that_can_be_copied(page: Page) -> None:
 
 
 async def test_charts_have_one_cursor_and_one_zoom_for_mouse_and_keys(page: Page) -> None:
-    await open_page(page)
     await draw(page, INCIDENT, ALERT)
     charts = page.get_by_role("slider", name="Time cursor of 3 charts")
     plots = charts.locator(".u-over")
@@ -206,7 +212,6 @@ async def test_charts_have_one_cursor_and_one_zoom_for_mouse_and_keys(page: Page
 
 
 async def test_the_charts_follow_the_theme(page: Page) -> None:
-    await open_page(page)
     await draw(page, INCIDENT, ALERT)
     await expect(page.locator(".u-over")).to_have_count(3)
     light, dark = [8, 117, 138], [76, 198, 219]
@@ -217,21 +222,21 @@ async def test_the_charts_follow_the_theme(page: Page) -> None:
     await page.wait_for_function(HAS_PIXEL, arg=light)
 
 
-async def test_without_the_chart_library_the_values_are_there_and_it_can_be_tried_again(page: Page) -> None:
-    await open_page(page, without=LIBRARY)
-    await draw(page, INCIDENT, ALERT)
-    view = page.get_by_test_id("findings")
-    await expect(view).to_contain_text("The charts could not be loaded.")
-    await page.get_by_text("Values as a table").click()
-    await expect(view.get_by_role("table")).to_contain_text("12:41:00.0")
-    content = (ROOT / "frontend" / LIBRARY).read_text()
-    await page.route(f"{ORIGIN}{LIBRARY}", lambda route: route.fulfill(body=content, content_type="text/javascript"))
-    await view.get_by_role("button", name="Try again").click()
-    await expect(page.locator(".u-over")).to_have_count(3)
+async def test_without_the_chart_library_the_values_are_there_and_it_can_be_tried_again(browser: Browser) -> None:
+    async with opened(browser, without=LIBRARY) as fresh, lent(fresh) as page:
+        await draw(page, INCIDENT, ALERT)
+        view = page.get_by_test_id("findings")
+        await expect(view).to_contain_text("The charts could not be loaded.")
+        await page.get_by_text("Values as a table").click()
+        await expect(view.get_by_role("table")).to_contain_text("12:41:00.0")
+        content = (ROOT / "frontend" / LIBRARY).read_text()
+        script = {"body": content, "content_type": "text/javascript"}
+        await page.route(f"{ORIGIN}{LIBRARY}", lambda route: route.fulfill(**script))
+        await view.get_by_role("button", name="Try again").click()
+        await expect(page.locator(".u-over")).to_have_count(3)
 
 
 async def test_report_and_findings_lead_to_each_other(page: Page) -> None:
-    await open_page(page)
     report = ("cpu_percent rose", "cpu_percent", "ERROR pool exhausted", "pool_in_use_max")
     await draw(page, INCIDENT, ALERT, report)
     links = page.get_by_role("link", name="cpu_percent", exact=True)
@@ -251,7 +256,6 @@ async def test_report_and_findings_lead_to_each_other(page: Page) -> None:
 
 
 async def test_more_findings_keep_what_is_open_and_the_focus(page: Page) -> None:
-    await open_page(page)
     await draw(page, INCIDENT[:6], ALERT)
     await page.get_by_role("searchbox").press_sequentially("o")
     await opener(page, "pool_in_use").press("Enter")
@@ -267,7 +271,6 @@ async def test_more_findings_keep_what_is_open_and_the_focus(page: Page) -> None
 async def test_it_is_accessible_and_never_wider_than_the_page(page: Page, width: int, theme: Any) -> None:
     await page.set_viewport_size({"width": width, "height": 800})
     await page.emulate_media(color_scheme=theme)
-    await open_page(page)
     long = finding("x" * 400, 100, 150, unit="y" * 80, evidence={"example": "z" * 3000, **samples([1, 2, 3])})
     await draw(page, [*INCIDENT, long], ALERT, ("cpu_percent",))
     await expect(page.locator(".u-over")).to_have_count(4)

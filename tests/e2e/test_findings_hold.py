@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
 import pytest
+import pytest_asyncio
 from playwright.async_api import Page, expect
 
 from orchestrator.synthesis import events_of, main_event, told
-from tests.e2e.findings_cases import ALERT, BEGIN, at, draw, finding, open_page, samples
+from tests.e2e.findings_cases import ALERT, BEGIN, at, clear, draw, finding, samples
+from tests.e2e.kept_page import lent
 from tests.support.browser import needs_chromium
 from triage.alert import Alert
 from triage.findings import finding_of, in_order
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), needs_chromium]
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def page(findings_page: Page) -> AsyncIterator[Page]:
+    await clear(findings_page)
+    async with lent(findings_page) as page:
+        yield page
+
 
 NO_FINDINGS = [None, 5, "text", [], {}, {"type": {}}, {"subject": ["a"]}]
 CENTURIES = [["1971-01-01T00:00:00Z", 1], [at(1), 5], ["2199-01-01T00:00:00Z", 2]]
@@ -38,7 +49,6 @@ HOSTILE = [
 
 
 async def test_wrong_and_hostile_findings_are_shown_as_far_as_they_can_be(page: Page) -> None:
-    await open_page(page)
     deep = json.dumps(finding("deep", 100, 150)).replace(
         '"evidence": {}', '"evidence": {"a": ' + "[" * 5000 + "]" * 5000 + "}"
     )
@@ -58,7 +68,6 @@ async def test_wrong_and_hostile_findings_are_shown_as_far_as_they_can_be(page: 
 
 
 async def test_thousands_of_findings_are_drawn_in_part_until_more_are_asked_for(page: Page) -> None:
-    await open_page(page)
     together = [finding(f"series {i}", i / 100, 200, evidence=samples([1, 2, 3])) for i in range(2000)]
     await draw(page, together, ALERT)
     rows = page.get_by_test_id("finding")
@@ -118,5 +127,4 @@ async def test_the_page_tells_the_events_of_the_orchestrators_report(page: Page)
         cases.append([msgspec.to_builtins(found), given])
         keys = ("first", "faint", "at_end", "state", "is_cause")
         expected.append([[event[key] for key in keys] for event in given])
-    await open_page(page)
     assert await page.evaluate(GROUPS, [json.dumps(cases)]) == expected

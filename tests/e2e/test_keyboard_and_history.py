@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.e2e.actions import answer, go_on, open_work, pill, send, send_sample, state, task_of, write
+from tests.e2e.actions import answer, go_on, open_work, pill, send, state, task_of, write
 from tests.support.browser import needs_chromium
 from tests.support.processes import Stack
 
@@ -26,14 +26,17 @@ def title(page: Page) -> Any:
 
 async def open_box(page: Page, shipped: Stack, box: str) -> None:
     """Open the page with the box for a request or for a reply."""
-    await page.goto(shipped.url)
     if box == "reply-input":
         await send(page, shipped.url, "checkout is slow")
         await state(page, "input-required")
+    else:
+        await page.goto(shipped.url)
 
 
 @pytest.mark.parametrize("box", BOXES)
-async def test_every_key_does_what_it_does_in_any_text_box(page: Page, shipped: Stack, box: str) -> None:
+async def test_every_key_does_what_it_does_in_any_text_box_and_control_and_enter_sends(
+    page: Page, shipped: Stack, box: str
+) -> None:
     await open_box(page, shipped, box)
     field = page.get_by_test_id(box)
     await field.click()
@@ -53,11 +56,6 @@ async def test_every_key_does_what_it_does_in_any_text_box(page: Page, shipped: 
     await expect(field).not_to_be_focused()
     await page.keyboard.press("Shift+Tab")
     await expect(field).to_be_focused()
-
-
-@pytest.mark.parametrize("box", BOXES)
-async def test_control_and_enter_sends(page: Page, shipped: Stack, box: str) -> None:
-    await open_box(page, shipped, box)
     await write(page, box, LOG.strip())
     await expect(page.get_by_title("Ctrl+Enter").filter(visible=True)).to_have_text("Send")
     await page.keyboard.press("Control+Enter")
@@ -110,8 +108,8 @@ async def test_files_can_be_dropped_into_the_box_and_nothing_happens_beside_it(p
     assert not await page.get_by_test_id("message-input").evaluate(text)
 
 
-async def test_a_conversation_shows_nothing_of_the_one_before(page: Page, shipped: Stack) -> None:
-    sample = await send_sample(page, shipped.url)
+async def test_a_conversation_shows_nothing_of_the_one_before(page: Page, shipped: Stack, finished_sample: str) -> None:
+    await page.goto(f"{shipped.url}/?task={finished_sample}")
     await state(page, "completed")
     await open_work(page)
     await page.locator(".drawer summary").click()
@@ -128,7 +126,7 @@ async def test_a_conversation_shows_nothing_of_the_one_before(page: Page, shippe
     await page.go_back()
     await title(page).to_contain_text("shop.example has been answering with 5xx")
     await state(page, "completed")
-    assert await task_of(page) == sample
+    assert await task_of(page) == finished_sample
     await expect(answer(page).get_by_role("heading", name="What happened")).to_have_count(1)
     await page.go_forward()
     await expect(page.get_by_test_id("sample-button")).to_be_visible()
@@ -187,6 +185,7 @@ async def test_questions_and_answers_stay_on_the_page(page: Page, shipped: Stack
     await page.get_by_test_id("question").locator("input[type=file]").set_input_files(tmp_path / "shop.log")
     await page.get_by_test_id("reply-button").click()
     await state(page, "completed")
+    await expect(answer(page)).to_contain_text("What happened")
     await expect(messages).to_have_count(5)
     await expect(messages.nth(4)).to_contain_text("shop.log")
     await page.reload()
@@ -256,13 +255,11 @@ async def test_a_long_request_is_folded_and_a_text_of_any_name_is_an_answer(page
 
 
 @pytest.mark.parametrize("width", [360, 1280])
-async def test_a_finished_conversation_of_one_turn_opens_at_its_top(page: Page, shipped: Stack, width: int) -> None:
+async def test_a_finished_conversation_of_one_turn_opens_at_its_top(
+    page: Page, shipped: Stack, finished_sample: str, width: int
+) -> None:
     await page.set_viewport_size({"width": width, "height": 700})
-    await send_sample(page, shipped.url)
-    await state(page, "completed")
-    address = page.url
-    await page.goto(shipped.url)
-    await page.goto(address)
+    await page.goto(f"{shipped.url}/?task={finished_sample}")
     await state(page, "completed")
     await expect(answer(page).get_by_role("heading", name="What happened")).to_have_count(1)
     await page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")

@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Locator, Page, expect
 
+from tests.e2e.kept_page import lent
 from tests.e2e.model_events import open_modules
 from tests.support.browser import needs_chromium
 
@@ -48,9 +49,18 @@ PLACE = """() => {
 }"""
 
 
+@pytest_asyncio.fixture(loop_scope="session", scope="module")
+async def timelines_page(browser: Browser) -> AsyncIterator[Page]:
+    async with open_modules(browser) as page:
+        yield page
+
+
 @pytest_asyncio.fixture(loop_scope="session")
-async def page(browser: Browser) -> AsyncIterator[Page]:
-    async with open_modules(browser, viewport={"width": 800, "height": 700}) as page:
+async def page(timelines_page: Page) -> AsyncIterator[Page]:
+    """A page with a new timeline."""
+    await timelines_page.evaluate("document.body.replaceWith(document.createElement('body'))")
+    async with lent(timelines_page) as page:
+        await page.set_viewport_size({"width": 800, "height": 700})
         await page.evaluate(SETUP)
         yield page
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -83,18 +81,31 @@ async def page(browser: Browser) -> AsyncIterator[Page]:
     await page.close()
 
 
-async def draw(page: Page, *pieces: str) -> str:
-    """The markup of a text that comes in pieces."""
+async def drawn(page: Page, *texts: list[str]) -> list[str]:
+    """The markup of each text, which comes in pieces."""
     # JSON, because a lone surrogate would not arrive otherwise.
-    html: str = await page.evaluate(f"argument => ({DRAW})([JSON.parse(argument)])", json.dumps(pieces))
+    script = f"texts => Promise.all(JSON.parse(texts).map((pieces) => ({DRAW})([pieces])))"
+    html: list[str] = await page.evaluate(script, json.dumps(texts))
     return html
 
 
-async def cpu_ms(page: Page, script: str, argument: Any) -> tuple[float, Any]:
-    """The time that the page's thread computes while `script` runs, the best of five, in ms; and what it returns.
+async def draw(page: Page, text: str) -> str:
+    """The markup of a text."""
+    [html] = await drawn(page, [text])
+    return html
+
+
+async def measure(page: Page, before: str, repeated: str, after: str, times: int) -> tuple[float, int]:
+    """The time that the page's thread computes to draw the text, in ms, and the number of its nodes.
 
     The time on the clock would count other processes too. Source: Chrome DevTools Protocol, `Performance.enable`.
     """
+    script = """async ([before, repeated, after, times]) => {
+        const { MarkdownView } = await import("/markdown.js");
+        const root = document.createElement("div");
+        new MarkdownView(root).update(before + repeated.repeat(times) + after);
+        return root.querySelectorAll("*").length;
+    }"""
     devtools = await page.context.new_cdp_session(page)
     await devtools.send("Performance.enable", {"timeDomain": "threadTicks"})
 
@@ -102,35 +113,24 @@ async def cpu_ms(page: Page, script: str, argument: Any) -> tuple[float, Any]:
         metrics = (await devtools.send("Performance.getMetrics"))["metrics"]
         return 1000 * next(float(metric["value"]) for metric in metrics if metric["name"] == "TaskDuration")
 
-    best, returned = math.inf, None
-    for _ in range(3):
-        before = await computed_ms()
-        returned = await page.evaluate(script, argument)
-        best = min(best, await computed_ms() - before)
+    begun = await computed_ms()
+    nodes = await page.evaluate(script, [before, repeated, after, times])
+    took = await computed_ms() - begun
     await devtools.detach()
-    return best, returned
-
-
-async def measure(page: Page, before: str, repeated: str, after: str, times: int) -> tuple[float, int]:
-    """The time to draw the text, in ms, and the number of its nodes."""
-    script = """async ([before, repeated, after, times]) => {
-        const { MarkdownView } = await import("/markdown.js");
-        const root = document.createElement("div");
-        new MarkdownView(root).update(before + repeated.repeat(times) + after);
-        return root.querySelectorAll("*").length;
-    }"""
-    return await cpu_ms(page, script, [before, repeated, after, times])
+    return took, nodes
 
 
 @pytest.mark.parametrize("about", LONG)
 async def test_time_and_nodes_are_linear_in_the_length(page: Page, about: str) -> None:
     before, repeated, after = LONG[about]
     times = 20_000 // len(repeated)
-    short, _ = await measure(page, before, repeated, after, times)
     long, nodes = await measure(page, before, repeated, after, 8 * times)
-    # Linear is 8 times, quadratic 64 times. Very short times are not measured well.
-    assert long < 25 * max(short, 10)
     assert nodes <= 2 * 8 * times * len(repeated)
+    # Linear is 8 times, quadratic 64 times. Very short times are not measured well, so 250 ms are never too long.
+    if long >= 250:
+        short = min([(await measure(page, before, repeated, after, times))[0] for _ in range(3)])
+        again = [(await measure(page, before, repeated, after, 8 * times))[0] for _ in range(2)]
+        assert min(long, *again) < 25 * max(short, 10)
 
 
 async def test_a_block_that_grows_is_searched_for_its_direction_once(page: Page) -> None:
@@ -203,14 +203,15 @@ TEXTS = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(pieces=TEXTS)
 @example(pieces=["1. a\n\n2", ". b"])
 @example(pieces=["# a", " #", "#"])
 @example(pieces=["- a\n\n", " ", " b"])
 @example(pieces=["> a\n", ">", " b\n"])
 async def test_a_text_in_pieces_is_drawn_like_the_whole_and_never_fails(page: Page, pieces: list[str]) -> None:
-    assert await draw(page, *pieces) == await draw(page, "".join(pieces))
+    in_pieces, whole = await drawn(page, pieces, ["".join(pieces)])
+    assert in_pieces == whole
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,14 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Locator, Page, Route, expect
 
+from tests.e2e.kept_page import lent
 from tests.e2e.model_events import artifact, open_modules, status, task
 from tests.support.axe import violations
 from tests.support.browser import needs_chromium
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), needs_chromium]
 
+STREAM = "**/api/stream/t?cursor=*"
 DRAW = """async ([events, prices]) => {
     await import("/progress-timeline.js");
     const { applyEvent, newTask } = await import("/task-state.js");
@@ -44,11 +46,23 @@ EVENTS = [
 ]
 
 
-@pytest_asyncio.fixture(loop_scope="session", params=[1280, 360])
-async def page(browser: Browser, request: pytest.FixtureRequest) -> AsyncIterator[Page]:
-    """An empty page, on a desktop and on a phone, that can import the page's modules."""
-    async with open_modules(browser, viewport={"width": request.param, "height": 800}) as page:
+@pytest_asyncio.fixture(loop_scope="session", scope="module")
+async def steps_page(browser: Browser) -> AsyncIterator[Page]:
+    async with open_modules(browser) as page:
+        await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
         yield page
+
+
+@pytest_asyncio.fixture(loop_scope="session", params=[1280])
+async def page(steps_page: Page, request: pytest.FixtureRequest) -> AsyncIterator[Page]:
+    """An empty page that can import the page's modules: on a desktop, and with `on_a_phone_too` on a phone."""
+    await steps_page.evaluate("document.body.replaceWith(document.createElement('body'))")
+    async with lent(steps_page) as page:
+        await page.set_viewport_size({"width": request.param, "height": 800})
+        yield page
+
+
+on_a_phone_too = pytest.mark.parametrize("page", [1280, 360], indirect=True)
 
 
 async def draw(page: Page, events: list[dict[str, Any]], prices: Any = None) -> None:
@@ -63,6 +77,7 @@ def details(page: Page, name: str) -> Locator:
     return page.get_by_role("row", name=f"Details of {name}")
 
 
+@on_a_phone_too
 async def test_a_click_opens_a_row_and_another_closes_it(page: Page) -> None:
     await draw(page, EVENTS)
     await expect(row(page, "search")).to_contain_text("q: eggs")
@@ -92,7 +107,7 @@ async def serve_stream(page: Page, events: list[dict[str, Any]]) -> list[int]:
         body = "".join([*frames, f'event: sync\ndata: {{"seq": {len(events)}}}\n\n'])
         await route.fulfill(body=body, content_type="text/event-stream")
 
-    await page.route("**/api/stream/t?cursor=*", stream)
+    await page.route(STREAM, stream)
     return cursors
 
 
@@ -107,6 +122,7 @@ async def shown_events(panel: Locator) -> list[dict[str, Any]]:
     return events
 
 
+@on_a_phone_too
 async def test_an_open_step_offers_all_its_events(page: Page) -> None:
     events = list(EVENTS)
     cursors = await serve_stream(page, events)
@@ -143,7 +159,7 @@ async def test_very_many_events_of_a_step_are_bounded(page: Page) -> None:
 
 
 async def test_events_that_cannot_be_read_are_asked_for_again(page: Page) -> None:
-    await page.route("**/api/stream/t?cursor=*", lambda route: route.fulfill(status=503))
+    await page.route(STREAM, lambda route: route.fulfill(status=503))
     await draw(page, EVENTS)
     await row(page, "search").click()
     panel = details(page, "search")
@@ -173,6 +189,7 @@ async def test_a_scroll_that_cuts_the_newest_row_stays(page: Page) -> None:
     assert after == before
 
 
+@on_a_phone_too
 async def test_an_open_row_on_a_bare_page_is_accessible(page: Page) -> None:
     await draw(page, EVENTS)
     await serve_stream(page, EVENTS)
@@ -189,6 +206,7 @@ async def test_an_open_row_on_a_bare_page_is_accessible(page: Page) -> None:
     assert await violations(page, "color-contrast") == []
 
 
+@on_a_phone_too
 async def test_a_row_shows_tokens_and_cost_and_opens_to_those_of_each_model(page: Page) -> None:
     prices = {"small": {"input": 1, "output": 10}, "large": {"input": 10, "output": 100}}
     await draw(page, EVENTS, prices)
@@ -211,6 +229,7 @@ async def test_there_is_no_cost_without_the_price_of_each_model(page: Page) -> N
     await expect(rows).to_have_text(["small11,000200$0.0030", "large12,000100", "all23,000300"])
 
 
+@on_a_phone_too
 async def test_the_keys_of_a_treegrid_open_rows_and_fold_children(page: Page) -> None:
     await draw(page, EVENTS)
     await page.keyboard.press("Tab")
@@ -241,6 +260,7 @@ async def test_the_keys_of_a_treegrid_open_rows_and_fold_children(page: Page) ->
     await expect(details(page, "plan")).to_have_count(0)
 
 
+@on_a_phone_too
 async def test_the_triangle_folds_the_children(page: Page) -> None:
     await draw(page, EVENTS)
     await row(page, "plan").locator(".tl-mark").click()
@@ -251,7 +271,6 @@ async def test_the_triangle_folds_the_children(page: Page) -> None:
 
 
 async def test_text_is_copied_whole(page: Page) -> None:
-    await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     await draw(page, EVENTS)
     await row(page, "search").click()
     for title, text in [("Output", "three eggs"), ("Input", '{"q": "eggs"}'), ("Progress", "looking\nlooking again")]:

@@ -8,16 +8,26 @@ import hashlib
 import json
 import os
 from asyncio.subprocess import PIPE
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Page, Route, expect
+import pytest_asyncio
+from playwright.async_api import Browser, Page, Route, expect
 
-from tests.e2e.artifacts_page import ORIGIN, apply, artifact, ended, open_page, stop_timers
+from tests.e2e.artifacts_page import ORIGIN, apply, artifact, begin, ended, opened, stop_timers
+from tests.e2e.kept_page import lent
 from tests.support.browser import needs_chromium
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), needs_chromium]
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def page(artifacts_page: Page) -> AsyncIterator[Page]:
+    async with lent(artifacts_page) as page:
+        yield page
+
 
 # Prints the arguments of the command in place of sending them, one a line, then the body.
 CURL = 'curl() { for a in "$@"; do printf \'%s\\n\' "$a"; done; echo; cat; }\n'
@@ -43,7 +53,7 @@ async def copied(page: Page) -> str:
 
 
 async def test_the_answer_and_the_data_are_copied_and_downloaded(page: Page, tmp_path: Path) -> None:
-    await open_page(page)
+    await begin(page)
     await expect(page.get_by_role("button", name="Copy")).to_be_hidden()
     await expect(page.get_by_role("button", name="Run again")).to_be_hidden()
     prices = [{"item": "tea", "price": 2.5}]
@@ -64,7 +74,7 @@ async def test_the_answer_and_the_data_are_copied_and_downloaded(page: Page, tmp
 
 
 async def test_a_csv_is_quoted_and_has_no_formula(page: Page, tmp_path: Path) -> None:
-    await open_page(page)
+    await begin(page)
     formulas = ["=1+1", "+1-800-555", "-2+3", "@SUM(A1)", "\t=1", "\r=1", " =1", "＝1", '=HYPERLINK("https://a.test")']
     texts = ['a "quoted" word', "two\nlines", "a,b;c", "ü", "", "-5", "+3.5", "it's", "'quoted", " spaces "]
     values: list[Any] = [*texts, -5, 1e21, True, None, {"nested": ["x", 1]}]
@@ -91,7 +101,7 @@ async def test_the_curl_command_repeats_the_request_whatever_is_in_it(page: Page
         {"text": "x" * 200_000, "filename": "long.log"},
         {"data": {"answers": {"'": [None, 1]}}},
     ]
-    await open_page(page, parts=parts)
+    await begin(page, parts=parts)
     await apply(page, ended())
     await stop_timers(page)
     await choose(page, "Copy as a curl command")
@@ -108,32 +118,33 @@ async def test_the_curl_command_repeats_the_request_whatever_is_in_it(page: Page
     assert arguments.split("\n") == ["-sS", f"{ORIGIN}/api/tasks", *headers, "--data-binary", "@-"]
 
 
-async def curl_of(page: Page, caller: dict[str, str]) -> bytes:
+async def curl_of(browser: Browser, caller: dict[str, str]) -> bytes:
     """The curl command for this caller, as a script that prints what curl would send."""
-    await page.route("**/api/auth/me", lambda route: route.fulfill(json=caller))
-    await page.evaluate("document.body.insertAdjacentHTML('beforeend', '<aside id=sidebar></aside>')")
-    await choose(page, "Copy as a curl command")
-    await expect(page.get_by_role("button", name="Copied")).to_be_focused()
-    return (CURL + await copied(page)).encode()
+    # A page asks once who looks at it.
+    async with opened(browser) as fresh, lent(fresh) as page:
+        await begin(page, parts=[{"text": "hello"}])
+        await apply(page, ended())
+        await stop_timers(page)
+        await page.route("**/api/auth/me", lambda route: route.fulfill(json=caller))
+        await page.evaluate("document.body.insertAdjacentHTML('beforeend', '<aside id=sidebar></aside>')")
+        await choose(page, "Copy as a curl command")
+        await expect(page.get_by_role("button", name="Copied")).to_be_focused()
+        return (CURL + await copied(page)).encode()
 
 
-async def test_the_curl_command_of_this_machines_user_has_the_secret_of_make_run(page: Page, tmp_path: Path) -> None:
+async def test_the_curl_command_of_this_machines_user_has_the_secret_of_make_run(
+    browser: Browser, tmp_path: Path
+) -> None:
     file = tmp_path / "it's $HOME"
     file.write_text("the-secret")
-    await open_page(page, parts=[{"text": "hello"}])
-    await apply(page, ended())
-    await stop_timers(page)
-    command = await curl_of(page, {"id": "local", "name": "local", "kind": "session", "secretFile": str(file)})
+    command = await curl_of(browser, {"id": "local", "name": "local", "kind": "session", "secretFile": str(file)})
     process = await asyncio.create_subprocess_exec("sh", stdin=PIPE, stdout=PIPE)
     output, _ = await process.communicate(command)
     assert "authorization: Bearer the-secret\n" in output.decode()
 
 
-async def test_the_curl_command_of_a_person_who_is_signed_in_asks_for_a_token(page: Page) -> None:
-    await open_page(page, parts=[{"text": "hello"}])
-    await apply(page, ended())
-    await stop_timers(page)
-    command = await curl_of(page, {"id": "u-a", "name": "Ada", "kind": "session"})
+async def test_the_curl_command_of_a_person_who_is_signed_in_asks_for_a_token(browser: Browser) -> None:
+    command = await curl_of(browser, {"id": "u-a", "name": "Ada", "kind": "session"})
     run = []
     for more in ({}, {"TAILRACE_TOKEN": "trk_a_b"}):
         process = await asyncio.create_subprocess_exec(
@@ -146,7 +157,7 @@ async def test_the_curl_command_of_a_person_who_is_signed_in_asks_for_a_token(pa
 
 
 async def test_all_events_are_downloaded_across_cuts_and_split_frames(page: Page, tmp_path: Path) -> None:
-    await open_page(page)
+    await begin(page)
     await apply(page, ended())
     event = {"jsonrpc": "2.0", "result": {"text": "ü €😀"}}
     one, two = json.dumps(event, ensure_ascii=False), json.dumps({**event, "id": 2}, indent=1, ensure_ascii=False)
@@ -178,7 +189,7 @@ async def test_all_events_are_downloaded_across_cuts_and_split_frames(page: Page
 
 
 async def test_events_that_do_not_come_are_not_half_a_file(page: Page, tmp_path: Path) -> None:
-    await open_page(page)
+    await begin(page)
     await apply(page, ended())
     statuses = [200, 200, 404]
 
@@ -203,7 +214,7 @@ async def test_events_that_do_not_come_are_not_half_a_file(page: Page, tmp_path:
 @pytest.mark.parametrize("width", [1280, 360])
 async def test_the_menu_opens_and_closes_with_the_keyboard(page: Page, width: int) -> None:
     await page.set_viewport_size({"width": width, "height": 700})
-    await open_page(page)
+    await begin(page)
     await apply(page, artifact("response", {"text": "word\n\n" * 60}), ended())
     more = page.get_by_role("button", name="More")
     await page.get_by_role("button", name="Copy").focus()
@@ -227,7 +238,7 @@ async def test_the_menu_opens_and_closes_with_the_keyboard(page: Page, width: in
 
 
 async def test_a_task_runs_again_and_a_failed_one_is_retried(page: Page) -> None:
-    await open_page(page)
+    await begin(page)
     await apply(page, ended())
     await page.get_by_role("button", name="Run again").press("Enter")
     assert await page.evaluate("window.runs") == 1
@@ -235,7 +246,7 @@ async def test_a_task_runs_again_and_a_failed_one_is_retried(page: Page) -> None
     await page.get_by_role("button", name="Run again").click()
     await expect(page.get_by_role("alert")).to_have_text("The gateway did not answer.")
 
-    await open_page(page)
+    await begin(page)
     await apply(page, ended("FAILED", "The kettle is cold."))
     await page.get_by_role("button", name="Retry").click()
     assert await page.evaluate("window.runs") == 1

@@ -12,6 +12,7 @@ import pytest_asyncio
 from playwright.async_api import CDPSession, Page, Route, expect
 
 from tests.e2e.actions import answer, opened, write
+from tests.e2e.kept_page import requests_of
 from tests.support.browser import needs_chromium
 from tests.support.processes import Stack
 
@@ -40,18 +41,22 @@ async def page(page: Page, shipped: Stack) -> Page:
     return page
 
 
+def written(folder: Path, lines: int) -> Path:
+    """A log of about 150 compressed bytes a line."""
+    noise = random.Random(4)
+    rows = (
+        f"2026-01-01T{10 + n // 3600:02}:{n // 60 % 60:02}:{n % 60:02}Z "
+        f"{'ERROR disk full' if n > 0.7 * lines else 'INFO ok'} trace={noise.randbytes(150).hex()}\n"
+        for n in range(lines)
+    )
+    (folder / "shop.log").write_text("".join(rows))
+    return folder / "shop.log"
+
+
 @pytest.fixture(scope="module")
 def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A log of about 2 MB compressed."""
-    noise = random.Random(4)
-    path = tmp_path_factory.mktemp("files") / "shop.log"
-    rows = (
-        f"2026-01-01T{10 + n // 3600:02}:{n // 60 % 60:02}:{n % 60:02}Z {'ERROR disk full' if n > 9000 else 'INFO ok'} "
-        f"trace={noise.randbytes(150).hex()}\n"
-        for n in range(13_000)
-    )
-    path.write_text("".join(rows))
-    return path
+    """A log that is too large for a message: about 0.8 MB compressed."""
+    return written(tmp_path_factory.mktemp("files"), 5_000)
 
 
 async def choose(page: Page, *files: Path, view: str = ".compose") -> None:
@@ -81,7 +86,8 @@ async def completed(page: Page) -> None:
     await expect(page.get_by_test_id("task-state")).to_have_attribute("data-state", "completed")
 
 
-async def test_a_large_log_is_uploaded_with_a_progress_bar_and_analysed(page: Page, log: Path) -> None:
+async def test_a_large_log_is_uploaded_with_a_progress_bar_and_analysed(page: Page, tmp_path: Path) -> None:
+    log = written(tmp_path, 13_000)  # its upload has many steps
     await page.evaluate(WATCH_PROGRESS)
     session = await throttled(page)
     await choose(page, log)
@@ -107,16 +113,15 @@ async def test_sending_waits_for_the_uploads_and_sends_once(page: Page, log: Pat
         await route.continue_()
 
     await page.route(UPLOADS, hold)
-    created: list[str] = []
-    page.on("request", lambda request: created.append(request.url) if request.url.endswith("/api/tasks") else None)
-    await choose(page, log)
-    await expect(page.locator("progress")).to_be_visible()
-    await page.get_by_test_id("message-input").press("Control+Enter")
-    await page.get_by_test_id("message-input").press("Control+Enter")
-    await expect(page.get_by_test_id("send-button")).to_have_text("Sending …")
-    sending.set()
-    await completed(page)
-    assert len(created) == 1
+    with requests_of(page, "/api/tasks") as requested:
+        await choose(page, log)
+        await expect(page.locator("progress")).to_be_visible()
+        await page.get_by_test_id("message-input").press("Control+Enter")
+        await page.get_by_test_id("message-input").press("Control+Enter")
+        await expect(page.get_by_test_id("send-button")).to_have_text("Sending …")
+        sending.set()
+        await completed(page)
+    assert len([each for each in requested if each.endswith("/api/tasks")]) == 1
 
 
 async def test_a_removed_file_is_not_sent_and_leaves_nothing(page: Page, shipped: Stack, log: Path) -> None:
@@ -165,13 +170,12 @@ async def test_a_refusal_is_shown_in_the_words_of_the_gateway(page: Page, log: P
 
 
 async def test_small_files_stay_in_the_message(page: Page, log: Path, tmp_path: Path) -> None:
-    grants: list[str] = []
-    page.on("request", lambda request: grants.append(request.url) if "/api/uploads" in request.url else None)
     small = tmp_path / "small.log"
     small.write_bytes(log.read_bytes()[:160_000])  # noqa: ASYNC240
-    await choose(page, small)
-    await page.get_by_test_id("send-button").click()
-    await completed(page)
+    with requests_of(page, "/api/uploads") as grants:
+        await choose(page, small)
+        await page.get_by_test_id("send-button").click()
+        await completed(page)
     assert grants == []
 
 

@@ -14,27 +14,27 @@ from playwright.async_api import Page
 from tests.interop.cached import node_with
 from tests.support.processes import ROOT
 
-_RUN = """async (rules) => {
+_RUN = """async ([rules, part]) => {
   const options = rules.length ? { runOnly: rules } : {};
-  return (await axe.run({ resultTypes: ["violations"], ...options })).violations;
+  return (await axe.run(part, { resultTypes: ["violations"], ...options })).violations;
 }"""
 
 
-async def violations(page: Page, *rules: str) -> list[str]:
+async def violations(page: Page, *rules: str, part: str = "html") -> list[str]:
     """What axe finds wrong with the page as it is now: one line for each rule, with the elements that break it.
 
-    All of axe's rules count unless some are named.
+    All of axe's rules count unless some are named. `part` is a selector: only what it selects is looked at.
     """
     if not await page.evaluate("() => 'axe' in window"):
         await page.evaluate(await asyncio.to_thread(_axe))
-    return [_line(each) for each in await page.evaluate(_RUN, list(rules))]
+    return [_line(each) for each in await page.evaluate(_RUN, [list(rules), part])]
 
 
-async def check(page: Page, view: str) -> None:
-    """Check a view as it is now. Light and dark differ in their colours only."""
-    found = await violations(page)
+async def check(page: Page, view: str, part: str = "html") -> None:
+    """Check a view, or the `part` of it that is new, as it is now. Light and dark differ in their colours only."""
+    found = await violations(page, part=part)
     await page.emulate_media(color_scheme="dark")
-    found += [f"dark: {line}" for line in await violations(page, "color-contrast")]
+    found += [f"dark: {line}" for line in await violations(page, "color-contrast", part=part)]
     await page.emulate_media(color_scheme="light")
     assert not found, "\n".join([f"{view}:", *found])
 
