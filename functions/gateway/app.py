@@ -66,6 +66,8 @@ from tailrace.owner import DecideOwner, Owner
 from tailrace.stream import sse
 from tailrace.stream.reader import newest_at
 from tailrace.stream.response import forget_earlier_shutdown
+from tailrace.tracing.context import Tracing
+from tailrace.tracing.setup import set_up
 
 if TYPE_CHECKING:
     from gateway.authors_auth import AuthorsAuth
@@ -280,6 +282,7 @@ def create_app(
         ConfigError: a setting has a wrong value.
     """
     settings = settings or Settings.load()
+    set_up("gateway")
     the_log = log or open_log(settings)
     issuer = _issuer(settings)
     callers = Callers(
@@ -319,7 +322,11 @@ def create_app(
     app = Starlette(
         routes=routes,
         exception_handlers=HANDLERS,
-        middleware=[Middleware(Metering), Middleware(Guard, host_header=host_header, cors=settings.cors)],
+        middleware=[
+            Middleware(Tracing),
+            Middleware(Metering),
+            Middleware(Guard, host_header=host_header, cors=settings.cors),
+        ],
         lifespan=lifespan,
     )
     app.state.callers = callers

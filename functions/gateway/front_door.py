@@ -48,6 +48,7 @@ from tailrace.inputs.body import read_body
 from tailrace.owner import OWNER_HEADER
 from tailrace.registry import plain
 from tailrace.stream import sse
+from tailrace.tracing.context import headers as trace_headers
 
 logger = logging.getLogger("tailrace.gateway")
 
@@ -107,7 +108,7 @@ class FrontDoor:
             ExceptionMiddleware(app, HANDLERS),  # so that these pages can read refusals, too
             allow_origins=self._settings.cors,
             allow_methods=_METHODS,
-            allow_headers=["authorization", *_ASKED],
+            allow_headers=["authorization", *_ASKED, "traceparent", "tracestate"],
             expose_headers=[*_ANSWERED, "www-authenticate"],
         )
 
@@ -180,6 +181,7 @@ class FrontDoor:
         for name, value in headers.items():
             if not value.isascii():
                 raise Problem(400, f"{name} has value {shorten(value)!r}, but must be of ASCII characters.")
+        headers |= trace_headers()
         headers[OWNER_HEADER] = caller.owner.id
         if self._settings.run_secret:
             headers["Authorization"] = f"Bearer {self._settings.run_secret}"

@@ -1,10 +1,12 @@
-"""What each request has used of DynamoDB, as a line of the log."""
+"""What is told of each request before its process may freeze: what it used of DynamoDB, and its spans."""
 
 from __future__ import annotations
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from tailrace.aws import on_lambda
 from tailrace.stores.units import logged_units
+from tailrace.tracing.setup import flush
 
 
 class Metering:
@@ -15,6 +17,9 @@ class Metering:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            return await self._app(scope, receive, send)
+            await self._app(scope, receive, send)
+            return
         with logged_units():
-            return await self._app(scope, receive, send)
+            await self._app(scope, receive, send)
+        if on_lambda():
+            await flush()

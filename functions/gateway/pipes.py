@@ -24,6 +24,7 @@ from tailrace.errors import AgentError, LogError
 from tailrace.events import ends
 from tailrace.log import Batch, EventLog, Head
 from tailrace.stream.broadcast import Feed, Feeds
+from tailrace.tracing.context import within
 
 logger = logging.getLogger("tailrace.gateway")
 
@@ -116,6 +117,10 @@ class Pipes:
             del self._open[task_id], self._attempts[task_id]
 
     async def _run(self, head: Head) -> None:
+        with within(head.trace):
+            await self._run_in_its_trace(head)
+
+    async def _run_in_its_trace(self, head: Head) -> None:
         loop = asyncio.get_running_loop()
         give_up, pause = loop.time() + _PATIENCE_S, 0.1
         try:

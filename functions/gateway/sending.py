@@ -11,6 +11,7 @@ from gateway.uploads import Uploading
 from tailrace.a2a.bundle import Agents
 from tailrace.a2a.identity import fingerprint_of, task_id_of
 from tailrace.log import Head
+from tailrace.tracing.spans import creation
 
 
 class Sending:
@@ -38,11 +39,18 @@ class Sending:
         message = complete(sent, message_id=sent.message_id or task_id, task_id=task_id, context_id=context_id)
         stored = message.stored()
         await self._uploading.check(stored, owner)
-        head = Head(
-            task_id=task_id, owner=owner, context_id=context_id, agent=agent, fingerprint=fingerprint_of(message)
-        )
-        async with self._limits.task(caller, task_id):
-            head = await self._contexts.create(head, stored, new=sent.context_id is None)
+        with creation(agent, task_id, context_id) as span:
+            head = Head(
+                task_id=task_id,
+                owner=owner,
+                context_id=context_id,
+                agent=agent,
+                fingerprint=fingerprint_of(message),
+                trace=span.trace,
+            )
+            async with self._limits.task(caller, task_id):
+                head = await self._contexts.create(head, stored, new=sent.context_id is None)
+            span.found(head.trace)
         await self._pipes.begin(head)
         return head
 

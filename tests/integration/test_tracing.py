@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from tests.support.collector import Collector, collecting
 
 # Ends as a frozen process that never goes on: nothing is sent when Python exits.
 AGENT = """
@@ -38,45 +36,10 @@ trace.get_tracer_provider().add_span_processor(BatchSpanProcessor(OTLPSpanExport
 """
 
 
-class Collector(ThreadingHTTPServer):
-    """Takes every request; `bodies` has those of the POSTs, by path."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.bodies: list[tuple[str, bytes]] = []
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: Collector
-
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", "2")
-        self.end_headers()
-        self.wfile.write(b"{}")
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        self.server.bodies.append((self.path, body))
-        self.do_GET()
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Keep the test's output clean."""
-
-
 @pytest.fixture
 def collector() -> Iterator[Collector]:
-    with Collector() as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with collecting() as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 async def run(program: str, **variables: str) -> None:
@@ -101,10 +64,13 @@ async def test_langsmith_gets_the_graph_and_its_nodes(collector: Collector) -> N
     assert b'"thread_id"' in sent
 
 
-async def test_an_authors_own_spans_reach_opentelemetry(collector: Collector) -> None:
+async def test_an_authors_own_provider_stays_and_its_spans_are_sent(collector: Collector) -> None:
     span = 'trace.get_tracer("agent").start_span("greeting").end()'
     await run(PROVIDER + AGENT.format(node=span), OTEL_EXPORTER_OTLP_ENDPOINT=collector.url)
-    assert [span.name for span in spans_of(collector)] == ["greeting"]
+    spans = {span.name: span for span in collector.spans()}
+    assert len(spans) == len(collector.spans()), "sent by two providers"
+    assert spans["greeting"].parent_span_id == spans["node greet"].span_id
+    assert spans["node greet"].parent_span_id == spans["invoke_agent traced"].span_id
 
 
 async def test_opentelemetry_gets_the_graph_and_its_nodes(collector: Collector) -> None:
@@ -115,16 +81,5 @@ async def test_opentelemetry_gets_the_graph_and_its_nodes(collector: Collector) 
         LANGSMITH_OTEL_ONLY="true",
         OTEL_EXPORTER_OTLP_ENDPOINT=collector.url,
     )
-    spans = {span.name: span for span in spans_of(collector)}
+    spans = {span.name: span for span in collector.spans()}
     assert spans["greet"].parent_span_id == spans["traced"].span_id
-
-
-def spans_of(collector: Collector) -> list[Span]:
-    requests = [ExportTraceServiceRequest.FromString(body) for path, body in collector.bodies if path == "/v1/traces"]
-    return [
-        span
-        for request in requests
-        for group in request.resource_spans
-        for scope in group.scope_spans
-        for span in scope.spans
-    ]

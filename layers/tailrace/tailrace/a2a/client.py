@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import msgspec
@@ -28,6 +28,11 @@ from tailrace.events import EXTENSION, Message, encode
 from tailrace.network.cookies import no_cookies
 from tailrace.owner import OWNER_HEADER
 from tailrace.stream import sse
+from tailrace.tracing.context import headers as trace_headers
+from tailrace.tracing.spans import request
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
 
 # How long a response may be silent. Our own agents send heartbeats more often than that.
 _SILENCE_S = 60.0
@@ -180,52 +185,54 @@ class AgentClient:
         return error.code in _UNKNOWN_METHOD and method in _CORE_METHODS and self.url not in v0_3_urls
 
     def _request(
-        self, method: str, params: dict[str, Any], rpc_id: str | int, version: Version
+        self, method: str, params: dict[str, Any], rpc_id: str | int, version: Version, span: Span | None
     ) -> tuple[bytes, dict[str, str]]:
-        """The body and the headers of a request."""
+        """The body and the headers of a request, which belongs to the span; None is the current one."""
         if version == "0.3":
             method, params = v0_3.method_to_v0_3(method), v0_3.params_to_v0_3(params)
         body = encode({"jsonrpc": "2.0", "id": rpc_id, "method": method, "params": params})
-        return body, {**self._headers, "A2A-Version": version}
+        return body, {**self._headers, "A2A-Version": version, **trace_headers(span)}
 
     async def _call(self, method: str, params: dict[str, Any], wait_s: float, version: Version) -> Any:
-        body, headers = self._request(method, params, 1, version)
         status = 0
-        try:
-            async with asyncio.timeout(wait_s):
-                async with self._peer.ask("POST", headers, body, silence_s=wait_s) as response:
-                    status = response.status_code
-                    answer = await self._answer(response)
-        except TimeoutError:
-            raise AgentError(f"{self.url} did not answer {method} within {wait_s:g} s.", arrived=True) from None
-        except AgentError as error:
-            error.arrived = error.arrived or _has_arrived(status)
-            raise
+        with request(method, self.url, version, params.get("id")) as span:
+            body, headers = self._request(method, params, 1, version, span)
+            try:
+                async with asyncio.timeout(wait_s):
+                    async with self._peer.ask("POST", headers, body, silence_s=wait_s) as response:
+                        status = response.status_code
+                        answer = await self._answer(response)
+            except TimeoutError:
+                raise AgentError(f"{self.url} did not answer {method} within {wait_s:g} s.", arrived=True) from None
+            except AgentError as error:
+                error.arrived = error.arrived or _has_arrived(status)
+                raise
         result = decoded(answer, self.url)
         return v0_3.result_from_v0_3(method, result) if version == "0.3" else result
 
     async def _stream(
         self, method: str, params: dict[str, Any], rpc_id: str, cursor: int | None, version: Version
     ) -> AsyncGenerator[list[RawEvent]]:
-        body, headers = self._request(method, params, rpc_id, version)
-        headers["Accept"] = sse.MEDIA_TYPE
-        if cursor is not None:
-            headers["Last-Event-ID"] = str(cursor)
         status = 0
-        try:
-            async with self._peer.ask("POST", headers, body) as response:
-                status = response.status_code
-                if not response.headers.get("content-type", "").lower().startswith(sse.MEDIA_TYPE):
-                    await self._answer(response)
-                    raise AgentError(
-                        f"{self.url} answered {method} with something that is not a stream.", malformed=True
-                    )
-                async with aclosing(self._groups(response, sse.Envelope(rpc_id))) as groups:
-                    async for group in groups:
-                        yield group
-        except AgentError as error:
-            error.arrived = error.arrived or _has_arrived(status)
-            raise
+        with request(method, self.url, version, params.get("id")) as span:
+            body, headers = self._request(method, params, rpc_id, version, span)
+            headers["Accept"] = sse.MEDIA_TYPE
+            if cursor is not None:
+                headers["Last-Event-ID"] = str(cursor)
+            try:
+                async with self._peer.ask("POST", headers, body) as response:
+                    status = response.status_code
+                    if not response.headers.get("content-type", "").lower().startswith(sse.MEDIA_TYPE):
+                        await self._answer(response)
+                        raise AgentError(
+                            f"{self.url} answered {method} with something that is not a stream.", malformed=True
+                        )
+                    async with aclosing(self._groups(response, sse.Envelope(rpc_id))) as groups:
+                        async for group in groups:
+                            yield group
+            except AgentError as error:
+                error.arrived = error.arrived or _has_arrived(status)
+                raise
 
     async def _answer(self, response: httpx.Response) -> bytes:
         """The result in a response that is no stream, as JSON. Raises as `_result` does."""

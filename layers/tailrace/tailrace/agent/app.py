@@ -33,7 +33,6 @@ from tailrace.agent.memory import Memory
 from tailrace.agent.push_service import Push, notification
 from tailrace.agent.service import Tasks
 from tailrace.agent.structure import Graph
-from tailrace.agent.tracing import flush_traces
 from tailrace.authoring import run_context
 from tailrace.aws import invoked_as, on_lambda
 from tailrace.config import Settings
@@ -46,6 +45,8 @@ from tailrace.push import Deliveries, open_webhooks
 from tailrace.registry import check_registered, read_registry, registered
 from tailrace.stores.units import logged_units
 from tailrace.stream.response import forget_earlier_shutdown
+from tailrace.tracing.context import Tracing
+from tailrace.tracing.setup import flush, set_up
 from tailrace.uploads import UPLOADS, Uploads, open_uploads
 
 
@@ -173,6 +174,7 @@ class AgentApp:
             max_tasks=max_tasks,
         )
         self._settings = settings or Settings.load()
+        set_up(card.name)
         check_registered(card.name, self._settings)
         ours = [_upload_extension(open_uploads(self._settings))]
         if thread != "task":
@@ -194,7 +196,7 @@ class AgentApp:
             own = serve(secured, identify=identify_by_header(self._settings.run_secret))
         # The second place is for an address that all agents are behind. It calls the agent by a name of its own.
         behind_others = Mount("/agents/{name}", routes=own.routes())
-        self._app = Starlette(routes=[*own.routes(), behind_others], lifespan=lambda _: self.opened())
+        self._app = Tracing(Starlette(routes=[*own.routes(), behind_others], lifespan=lambda _: self.opened()))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         with logged_units():
@@ -210,7 +212,7 @@ class AgentApp:
             # The process freezes when this returns. So the runs and deliveries of this process have to end first.
             for until_idle in self._until_idle:
                 await until_idle()
-            await flush_traces()
+            await flush()
 
     def _with_plain_failure(self, send: Send) -> Send:
         """Replace the stack trace of a failed start with our error's text."""

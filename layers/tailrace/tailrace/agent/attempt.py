@@ -44,6 +44,9 @@ from tailrace.log import Batch, EventLog, Head
 from tailrace.stores.units import Units, counting
 from tailrace.stream.broadcast import Feeds
 from tailrace.stream.writer import Writer
+from tailrace.tracing import names
+from tailrace.tracing.metrics import count_takeover
+from tailrace.tracing.spans import AttemptSpan, attempt
 
 logger = logging.getLogger("tailrace.run")
 
@@ -95,6 +98,8 @@ class Attempt:
         self._leases = leases
         self._lease = lease
         self._sleep: Sleep | None = None
+        self._span = AttemptSpan(None)
+        self._error = names.OTHER_ERROR  # the type of what has failed the run
 
     @property
     def task_id(self) -> str:
@@ -115,7 +120,12 @@ class Attempt:
         question was being written, too late for this attempt. Then nobody holds the lease.
         """
         takeover, task_id = self._takeover, self.task_id
-        with self._feeds.live(task_id) as feed, self._leases.keeping(self._lease):
+        count_takeover(takeover.reason)
+        with (
+            attempt(self._head, takeover.reason) as self._span,
+            self._feeds.live(task_id) as feed,
+            self._leases.keeping(self._lease),
+        ):
             waker, summaries = Waker(self._log, dispatch, self._head), SummaryKeeper(self._log, self._head)
 
             def publish(batch: Batch) -> None:
@@ -159,8 +169,10 @@ class Attempt:
                     sleep = self._sleep if self._sleep is not None and self._sleep.ready else None
                     reason = _SLEEPS if sleep is not None else None
                     writer.status("handoff", Details(reason=reason, cost=self._cost()))
+                    self._span.ended(reason or "handoff")
                 else:
                     state = self._write_state(writer, outcome)
+                    self._span.ended("state", state, self._error if state == "TASK_STATE_FAILED" else "")
                 await writer.flush()
                 reached = state
                 self._over.set()
@@ -178,11 +190,13 @@ class Attempt:
                 return state in INTERRUPTED and head.cancel_requested
             except asyncio.CancelledError:
                 # The process stops. The next attempt does not have to wait until the lease expires.
+                self._span.ended("stopped")
                 lease.cancel()
                 with contextlib.suppress(LogError):
                     await self._log.update_state(task_id, self._head.attempt, reached, release=True)
                 raise
             except (Fenced, LogUnavailable) as error:
+                self._span.ended("lost", error=type(error).__name__)
                 logger.warning("attempt %d of task %s stops: %s", self._head.attempt, task_id, error)
             finally:
                 lease.cancel()
@@ -226,7 +240,9 @@ class Attempt:
         translator = Translator(writer, agent, takeover, self._delegated)
         run, timers = self._timed(control, translator)
         self._sleep = Sleep(self._log, self._head, run)
-        graph_run = GraphRun(agent, takeover, writer, translator, self._settings, self._sleep.calls)
+        graph_run = GraphRun(
+            *(agent, takeover, writer, translator, self._settings, self._sleep.calls), traced=self._span.is_recording
+        )
         contain_exits(asyncio.get_running_loop())
         stream = contained(graph_run.stream(run, control))
         reasons = (self._canceled, self._fenced, self._overrun, writer.broken)
@@ -249,15 +265,18 @@ class Attempt:
             return Reached(*asking(error.questions, str(error)))
         except (Fenced, LogUnavailable):
             raise
-        except GraphRecursionError:
+        except GraphRecursionError as error:
+            self._error = type(error).__name__
             return Reached("TASK_STATE_FAILED", f"The graph did not come to an end in {agent.recursion_limit} steps.")
         except Rejected as error:
             return Reached("TASK_STATE_REJECTED", str(error))
         except TailraceError as error:
+            self._error = type(error).__name__
             return Reached("TASK_STATE_FAILED", str(error))
         except (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, SystemExit):
             raise  # These are the process's own; those of the graph come as ProcessExit.
         except BaseException as error:  # whatever the author's code raises fails this task and nothing else
+            self._error = type(error).__name__
             logger.error("task %s failed:\n%s", self.task_id, traceback.format_exc())
             where = f" in {translator.node}" if translator.node else ""
             return Reached("TASK_STATE_FAILED", f"The agent failed{where}: {words_of(error)}")

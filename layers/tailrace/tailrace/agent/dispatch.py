@@ -23,6 +23,7 @@ from tailrace.events import encode
 from tailrace.log import Head
 from tailrace.owner import OWNER_HEADER
 from tailrace.registry import dispatch_place, own_agent_urls, read_registry
+from tailrace.tracing.context import within
 
 logger = logging.getLogger("tailrace.dispatch")
 
@@ -86,7 +87,8 @@ class Dispatch:
     async def _post(self, url: str, head: Head) -> None:
         try:
             client = AgentClient(self._http, url, owner=head.owner, settings=self._settings)
-            await client.call("GetTask", _params(head))
+            with within(head.trace):
+                await client.call("GetTask", _params(head))
         except AgentError as error:
             if error.code == _TASK_NOT_FOUND and not dispatch_place(head.agent, self._settings):
                 return  # Another of the agents has it.

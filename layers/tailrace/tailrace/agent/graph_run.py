@@ -32,8 +32,8 @@ from tailrace.uploads import open_uploads
 class GraphRun:
     """Runs the graph of one attempt from its checkpoints, and writes its stream as events.
 
-    `calls` is told of the graph's calls too. `completed` is what the task's COMPLETED event says of the run, when the
-    graph has ended.
+    `calls` is told of the graph's calls too. `traced` says whether somebody sees its spans. `completed` is what the
+    task's COMPLETED event says of the run, when the graph has ended.
     """
 
     def __init__(
@@ -44,6 +44,8 @@ class GraphRun:
         translator: Translator,
         settings: Settings,
         calls: BaseCallbackHandler,
+        *,
+        traced: bool = False,
     ) -> None:
         self._agent = agent
         self._head = takeover.head
@@ -53,9 +55,23 @@ class GraphRun:
         self._translator = translator
         self._settings = settings
         self._callbacks = [translator.callbacks, calls]
+        self._traced = traced
         self.completed = Details()
 
     async def stream(self, run: run_context.RunContext, control: RunControl) -> None:
+        """As `_stream`, with spans if the run is traced."""
+        if not self._traced:
+            return await self._stream(run, control)
+        from tailrace.agent.run_spans import RunSpans
+
+        spans = RunSpans()
+        self._callbacks.insert(0, spans)
+        try:
+            await self._stream(run, control)
+        finally:
+            spans.close()
+
+    async def _stream(self, run: run_context.RunContext, control: RunControl) -> None:
         """Run the graph until it ends, stops at a question, or is drained by `control`.
 
         Raises:

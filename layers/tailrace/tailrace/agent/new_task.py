@@ -19,6 +19,7 @@ from tailrace.config import Settings
 from tailrace.errors import TaskConflict
 from tailrace.events import Message
 from tailrace.log import EventLog, Head
+from tailrace.tracing.spans import creation
 from tailrace.uploads import open_uploads
 
 
@@ -43,19 +44,22 @@ async def create_task(log: EventLog, agent: AgentGraph, message: UserMessage, ow
     """
     task_id = task_id_of(owner, agent.name, key)
     context_id = message.context_id or str(uuid.uuid4())
-    head = Head(
-        task_id=task_id,
-        owner=owner,
-        context_id=context_id,
-        agent=agent.name,
-        fingerprint=fingerprint_of(message),
-    )
     stored = message.stored(task_id, context_id)
     try:
-        if agent.thread == "context":
-            created = await create(log, head, stored, new=message.context_id is None)
-        else:
-            created = Created(*await log.create_or_find(head, events.submitted(head.source, stored)))
+        with creation(agent.name, task_id, context_id) as span:
+            head = Head(
+                task_id=task_id,
+                owner=owner,
+                context_id=context_id,
+                agent=agent.name,
+                fingerprint=fingerprint_of(message),
+                trace=span.trace,
+            )
+            if agent.thread == "context":
+                created = await create(log, head, stored, new=message.context_id is None)
+            else:
+                created = Created(*await log.create_or_find(head, events.submitted(head.source, stored)))
+            span.found(created.head.trace)
     except TaskConflict:
         raise message_id_taken(message.message_id) from None
     if not created.by_us:

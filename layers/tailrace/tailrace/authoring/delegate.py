@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import aclosing, asynccontextmanager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tailrace.a2a.client import AgentClient
 from tailrace.a2a.directory import names_in
@@ -24,6 +24,10 @@ from tailrace.errors import AgentError
 from tailrace.events import DelegatedTask, Message, Origin
 from tailrace.owner import owner_within
 from tailrace.registry import all_agent_urls
+from tailrace.tracing import spans
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
 
 T = TypeVar("T")
 
@@ -70,10 +74,14 @@ async def delegate(
             answer = await delegate("translator", ["Translate this into French:", state["messages"][-1].text])
             write(answer.text)
     """
+    from langgraph.errors import GraphBubbleUp
+
     call = _Call(agent, listed(parts), context_id)
     await call.prepare()
     async with call.agent(name) as (client, discovered):
-        return await _ask(call, client, discovered, name or call.name_of(discovered), write_to)
+        named = name or call.name_of(discovered)
+        with spans.call(named, client.url, GraphBubbleUp) as span:
+            return await _ask(call, client, discovered, named, write_to, span)
 
 
 class _TimeIsUp(Exception):
@@ -235,7 +243,12 @@ class _Call:
 
 
 async def _ask(
-    call: _Call, client: AgentClient, discovered: DiscoveredAgent | None, name: str, write_to: str
+    call: _Call,
+    client: AgentClient,
+    discovered: DiscoveredAgent | None,
+    name: str,
+    write_to: str,
+    span: Span | None,
 ) -> Answer:
     reply = call.replay()
     card = discovered.card if discovered is not None else None
@@ -258,6 +271,8 @@ async def _ask(
         _ask_again(call, str(error))
     except AgentError as error:
         reason = str(error)
+    finally:
+        spans.called(span, remote_task.task_id)
     if reason is None and remote_task.task is not None and is_waiting(remote_task.task):
         _pass_on(call, remote_task, remote_task.task, forwarding.agent, own=client.own)
     reason = reason or failure_of(remote_task.task)

@@ -64,6 +64,8 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     work. `woken` is the attempt that was to be woken last. `wakes` says whom a delegated task wakes: a `Sleeper`.
 
     `summary` is the seq of the last event that the task's summary covers; 0 if there is none.
+
+    `trace` is the trace that the task belongs to, as `tracing.context.carried` has it; "" if none.
     """
 
     task_id: str
@@ -87,6 +89,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     woken: int = 0
     wakes: str = ""
     summary: int = 0
+    trace: str = ""
 
     @property
     def source(self) -> Source:

@@ -55,16 +55,17 @@ _UNATTENDED = (
 )
 # Columns that an earlier version's files lack, and the indexes to drop and make once the columns exist.
 _ADDED = ("tries", "dispatches", "due", "asleep_until", "woken", "summary")
-_ADDED_TEXTS = ("awaits", "wakes")
+_ADDED_TEXTS = ("awaits", "wakes", "trace")
 _INDEX = (
     "DROP INDEX IF EXISTS heads_adrift;"
     f"CREATE INDEX IF NOT EXISTS heads_in_turn ON heads (due, created, task_id) WHERE {_UNATTENDED};"
 )
 _HEAD = (
     "task_id, owner, context_id, agent, state, created, updated, attempt, lease_owner, lease_until, "
-    "cancel_requested, fingerprint, ttl, tries, dispatches, due, asleep_until, awaits, woken, wakes, summary"
+    "cancel_requested, fingerprint, ttl, tries, dispatches, due, asleep_until, awaits, woken, wakes, summary, trace"
 )
 _HEAD_FIELDS = _HEAD.split(", ")
+_MARKS = ",".join("?" * len(_HEAD_FIELDS))
 # How long a process waits for another process's transaction.
 _BUSY_S = 10.0
 
@@ -119,7 +120,7 @@ class SQLiteLog(EventLog):
             for table in ("heads", "items"):  # what has expired
                 connection.execute(f"DELETE FROM {table} WHERE task_id = ?", (task_id,))  # noqa: S608
             connection.execute(
-                f"INSERT INTO heads ({_HEAD}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",  # noqa: S608
+                f"INSERT INTO heads ({_HEAD}) VALUES ({_MARKS})",  # noqa: S608
                 [getattr(new, name) for name in _HEAD_FIELDS],
             )
             connection.execute("INSERT INTO items VALUES (?,1,0,1,?,?)", (task_id, packed, ttl))

@@ -23,7 +23,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 import msgspec
 
 from tailrace.config import Settings
-from tailrace.errors import AgentError, LogError, RequestError
+from tailrace.errors import AgentError, LogError, RequestError, TaskUnknown
 from tailrace.events import now_ms
 from tailrace.log import Batch, EventLog
 from tailrace.network.resolver import Resolver
@@ -32,6 +32,7 @@ from tailrace.push.store import MAX_WEBHOOKS, Webhooks
 from tailrace.push.webhook import Webhook, check
 from tailrace.stream.broadcast import Feeds
 from tailrace.stream.reader import Idle, end_at, follow
+from tailrace.tracing.context import within
 
 logger = logging.getLogger("tailrace.push")
 
@@ -185,7 +186,9 @@ class Deliveries:
         lease = asyncio.create_task(self._keep_lease(key, turn, over), name=f"delivery's lease {key[0]}")
         cursor, due, failures = hook.delivered, hook.due, hook.failures
         try:
-            async with Sender(hook, self._resolver, internal=bool(self._settings.push_internal)) as sender:
+            with within(await self._trace_of(hook.task_id)):
+                sender = Sender(hook, self._resolver, internal=bool(self._settings.push_internal))
+            async with sender:
                 async for seq, body in self._notifications(hook):
                     if body is not None:
                         await self._send(sender, body)
@@ -249,6 +252,12 @@ class Deliveries:
                     continue
                 for seq, event in enumerate(item.events, item.seq):
                     yield seq, await self._notification(self._log, hook, event)
+
+    async def _trace_of(self, task_id: str) -> str:
+        try:
+            return (await self._log.head(task_id)).trace
+        except TaskUnknown:
+            return ""  # It has expired. Its last events may be there for a moment longer.
 
     async def _asleep(self, task_id: str) -> bool:
         return (await self._log.head(task_id)).asleep(self._log.now())

@@ -14,6 +14,7 @@ from tailrace.network import addresses
 from tailrace.network.cookies import no_cookies
 from tailrace.network.resolver import Resolver
 from tailrace.push.webhook import Webhook
+from tailrace.tracing.context import headers as trace_headers
 
 # "recommended: 10-30 seconds" (section 4.3.3).
 _TIMEOUT_S = 10.0
@@ -21,7 +22,7 @@ _PORTS = {"https": 443, "http": 80}
 
 
 class Sender:
-    """Sends notifications to one webhook.
+    """Sends notifications to one webhook, with the headers of the current trace.
 
     Each sender has its own connections, because httpx pools them by address and not by name.
     """
@@ -34,7 +35,7 @@ class Sender:
         self._port = self._parts.port or _PORTS[self._parts.scheme]
         kind = "application/a2a+json" if hook.version == "1.0" else "application/json"
         own_headers = {"Content-Type": kind, "A2A-Version": hook.version, "Host": self._parts.netloc}
-        self._headers = {**own_headers, **hook.headers}
+        self._headers = {**own_headers, **trace_headers(), **hook.headers}
         # No proxy: it would resolve the name again. No redirects: they could lead to an address inside.
         self._http = httpx.AsyncClient(
             timeout=_TIMEOUT_S, verify=ssl_context(), trust_env=False, follow_redirects=False, cookies=no_cookies()

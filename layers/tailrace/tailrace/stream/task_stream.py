@@ -17,6 +17,7 @@ from tailrace.events import ends
 from tailrace.log import Batch, EventLog, Head
 from tailrace.stream import sse
 from tailrace.stream.broadcast import Feeds
+from tailrace.stream.metering import open_stream
 from tailrace.stream.quiet import Pause, Pausing, Quiet
 from tailrace.stream.reader import End, Gap, Idle, Synced, follow, is_end
 
@@ -112,34 +113,37 @@ class TaskStream:
             stored=self._stored,
         )
         self._stored = ()  # A stream may last long.
-        async with aclosing(items):
-            async for item in items:
-                if isinstance(item, Idle):
-                    if heartbeat.due():
-                        yield self._framing.heartbeat
-                        heartbeat.sent()
-                    elif heartbeat.flush_due():
-                        yield sse.COMMENT
-                        heartbeat.flushed()
-                else:
-                    if isinstance(item, Batch | Gap):
-                        self.seq = item.last
-                    elif isinstance(item, End):
-                        self.ending = "end"
-                    if frames := self._framing.frames(item):
-                        yield frames
-                        heartbeat.frame_sent()
-                    if isinstance(item, End):
+        with open_stream() as delivered:
+            async with aclosing(items):
+                async for item in items:
+                    if isinstance(item, Idle):
+                        if heartbeat.due():
+                            yield self._framing.heartbeat
+                            heartbeat.sent()
+                        elif heartbeat.flush_due():
+                            yield sse.COMMENT
+                            heartbeat.flushed()
+                    else:
+                        if isinstance(item, Batch | Gap):
+                            self.seq = item.last
+                        elif isinstance(item, End):
+                            self.ending = "end"
+                        if frames := self._framing.frames(item):
+                            yield frames
+                            heartbeat.frame_sent()
+                        if delivered is not None:
+                            delivered(item)
+                        if isinstance(item, End):
+                            return
+                    if rotation.due(item):
+                        self.ending = "rotated"
+                        if self._framing.rotated:
+                            yield self._framing.rotated
                         return
-                if rotation.due(item):
-                    self.ending = "rotated"
-                    if self._framing.rotated:
-                        yield self._framing.rotated
-                    return
-                if quiet is not None and (pause := await quiet.after(item)) and not await self._is_behind(item):
-                    self.ending = "busy" if pause.busy else "paused"
-                    yield self._framing.frames(pause)
-                    return
+                    if quiet is not None and (pause := await quiet.after(item)) and not await self._is_behind(item):
+                        self.ending = "busy" if pause.busy else "paused"
+                        yield self._framing.frames(pause)
+                        return
 
     async def _is_behind(self, item: Batch | Synced | Gap | Idle) -> bool:
         """Whether the log has an event that this stream has not: its look at the log may be older than the silence."""

@@ -27,7 +27,7 @@ class Takeover(msgspec.Struct):
     """A claimed task whose older attempts are fenced off.
 
     `state` is WORKING, or FAILED if the run cannot go on; the fence says why. `replied` says whether the fence contains
-    the user's reply.
+    the user's reply. `reason` is the fence's, if it has one: why there is another attempt.
     """
 
     head: Head
@@ -36,6 +36,7 @@ class Takeover(msgspec.Struct):
     fence: Batch
     state: State
     replied: bool
+    reason: str | None = None
 
 
 async def take_over(
@@ -97,9 +98,11 @@ async def take_over(
             await log.conversations.keep(current.thread, head.task_id, head.created)
         plan = await resume_plan_of(current, saver, head)
         message = None if reply is None else reply.message
-        state, event = _fence(head, current, plan, HANDED_OFF if current.handed_off else reason, message)
+        why = HANDED_OFF if current.handed_off else reason
+        state, event = _fence(head, current, plan, why, message)
         fence = Batch(current.last + 1, head.attempt, [event])
-        return fence, Takeover(head, current, plan, fence, state, reply is not None)
+        again = reply is None and current.attempt > 0
+        return fence, Takeover(head, current, plan, fence, state, reply is not None, why if again else None)
 
     result = await append_fence(log, head.task_id, propose)
     if isinstance(result, Takeover):

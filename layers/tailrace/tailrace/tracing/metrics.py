@@ -1,0 +1,57 @@
+"""The metrics of a process: its open streams, how late events are delivered, and takeovers."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from tailrace.tracing import names
+
+if TYPE_CHECKING:
+    from opentelemetry.metrics import Counter, Histogram, UpDownCounter
+
+# In seconds. OpenTelemetry's default bounds are for milliseconds.
+_BOUNDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
+
+
+class Meters:
+    """The instruments. They last as long as the process."""
+
+    def __init__(self) -> None:
+        from opentelemetry.metrics import get_meter
+
+        meter = get_meter(names.SCOPE)
+        self.open_streams: UpDownCounter = meter.create_up_down_counter(
+            names.OPEN_STREAMS, "{stream}", "Streams of tasks that this process has open."
+        )
+        self.lag: Histogram = meter.create_histogram(
+            names.LAG,
+            "s",
+            "From the time in an event to its delivery on a stream that has caught up.",
+            explicit_bucket_boundaries_advisory=_BOUNDS,
+        )
+        self.takeovers: Counter = meter.create_counter(
+            names.TAKEOVERS, "{takeover}", "Attempts of this process that continue a run whose attempt was lost."
+        )
+
+
+# Why an attempt begins that nobody has handed the run to.
+_LOST = ("worker lost", "worker stopped")
+
+_meters: list[Meters] = []
+
+
+def meters() -> Meters | None:
+    """The instruments; None if this process has no SDK that takes metrics."""
+    metrics = sys.modules.get("opentelemetry.metrics")
+    if metrics is None or not hasattr(metrics.get_meter_provider(), "force_flush"):
+        return None
+    if not _meters:
+        _meters.append(Meters())
+    return _meters[0]
+
+
+def count_takeover(reason: str | None) -> None:
+    """Count an attempt with this reason in its fence, if it is a takeover: a hand-off is none."""
+    if reason in _LOST and (instruments := meters()) is not None:
+        instruments.takeovers.add(1, {names.REASON: reason})
