@@ -33,8 +33,9 @@ chaos: $(venv)/test ## SEED=… FAULTS=10000 PROFILE=… ROUND=…: kill, cut an
 score: $(venv)/score ## SEEDS=…: what the analysts find on labelled logs and metrics, beside drain3, PELT, STL and a discord search
 	@$(bin)/python -m tests.score $(SEEDS)
 
-pictures: $(venv)/test ## take the pictures of README.md again
+pictures: $(venv)/test ## take the pictures of README.md and TRACING.md again
 	@$(bin)/python -m tests.e2e.pictures
+	@$(bin)/python -m tests.e2e.trace_picture
 
 sample: $(venv)/run ## record the sample again (needs Linux and nginx)
 	@$(bin)/python -m local.record_sample
