@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from tailrace.errors import Fenced
 from tailrace.events import Message, Part, status_update, submitted
 from tailrace.log import Batch, EventLog, Head
 from tailrace.log.memory import MemoryLog
+from tests.support.conditions import eventually
 from tests.support.events import message_of
 
 pytestmark = pytest.mark.asyncio
@@ -108,6 +110,62 @@ async def test_a_task_that_an_older_attempt_finished_is_not_run_again() -> None:
 
 async def logged(namespace: str, node: str | None, ran: bool) -> int:
     return 7
+
+
+class TogetherSaver(InMemorySaver):
+    """Saves a checkpoint only when as many are being saved as `together` says; `saved` has their steps."""
+
+    def __init__(self, together: int) -> None:
+        super().__init__()
+        self._together = asyncio.Barrier(together)
+        self.saved: list[int] = []
+
+    async def aput(self, config: Any, checkpoint: Any, metadata: Any, new_versions: Any) -> Any:
+        async with asyncio.timeout(30):
+            await self._together.wait()
+        for _ in range(5 if metadata["step"] < 0 else 0):
+            await asyncio.sleep(0)  # The first one takes longer.
+        self.saved.append(metadata["step"])
+        return await super().aput(config, checkpoint, metadata, new_versions)
+
+
+async def begin(inner: BaseCheckpointSaver[Any], begun: asyncio.Future[None], **metadata: Any) -> None:
+    """Save the two checkpoints with which a graph begins, as LangGraph does."""
+    saver = AttemptSaver(inner, 1, {}, logged, begun=begun)
+    config: Any = {"configurable": {"thread_id": "t", "checkpoint_ns": ""}}
+    first, second = empty_checkpoint(), empty_checkpoint()
+    put = await saver.aput(config, first, {"step": -1, "source": "input"}, {})
+    assert put["configurable"]["checkpoint_id"] == first["id"]
+    beginning: Any = {"step": 0, "source": "loop", **metadata}
+    put = await saver.aput(put, second, beginning, {})
+    saved = await saver.aget_tuple(put)
+    assert saved is not None
+    assert saved.parent_config is not None
+    assert saved.parent_config["configurable"]["checkpoint_id"] == first["id"]
+
+
+async def test_a_graphs_two_first_checkpoints_are_saved_together_and_its_nodes_wait_for_more() -> None:
+    inner, begun = TogetherSaver(2), asyncio.get_running_loop().create_future()
+    beginning = asyncio.create_task(begin(inner, begun))
+    await eventually(lambda: sorted(inner.saved) == [-1, 0])
+    assert not beginning.done()
+    begun.set_result(None)
+    await beginning
+
+
+async def test_a_graph_does_not_begin_for_an_attempt_that_may_not() -> None:
+    begun = asyncio.get_running_loop().create_future()
+    begun.set_exception(Fenced("t", 1, 0))
+    with pytest.raises(Fenced):
+        await begin(InMemorySaver(), begun)
+
+
+async def test_a_checkpoint_that_builds_on_the_first_is_saved_after_it() -> None:
+    """A kill between them would leave one that cannot be read."""
+    inner, begun = TogetherSaver(1), asyncio.get_running_loop().create_future()
+    begun.set_result(None)
+    await begin(inner, begun, counters_since_delta_snapshot={"messages": (1, 1)})
+    assert inner.saved == [-1, 0]
 
 
 async def test_a_stopped_nodes_result_is_not_saved() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from langgraph.graph import START, MessagesState, StateGraph
 
 from gateway.app import create_app
 from tailrace import Request
@@ -18,7 +19,7 @@ from tailrace.log import Batch, Head
 from tailrace.log.fence import put_fence
 from tailrace.log.memory import MemoryLog
 from tests.sample_agents.hello_world import hello_world
-from tests.support.events import TERMINAL, message, message_of, state_of
+from tests.support.events import TERMINAL, message, message_of, of_kind, state_of
 from tests.support.gateway import ALICE, header_owner
 from tests.support.http import serve
 from tests.support.in_process import agent
@@ -27,11 +28,12 @@ pytestmark = pytest.mark.asyncio
 
 
 class PausedLog(MemoryLog):
-    """Writes a task's fence, or the head of a task that ends, only after `go_on` is set."""
+    """Writes a task's fence, or the head of a task that begins or ends, only after `go_on` is set."""
 
-    def __init__(self, *, at_fence: bool = False, at_end: bool = False) -> None:
+    def __init__(self, *, at_fence: bool = False, at_begin: bool = False, at_end: bool = False) -> None:
         super().__init__()
         self._at_fence = at_fence
+        self._at_begin = at_begin
         self._at_end = at_end
         self.paused: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.cancel_requested = asyncio.Event()
@@ -43,7 +45,7 @@ class PausedLog(MemoryLog):
         await super().append(task_id, batch)
 
     async def update_state(self, task_id: str, attempt: int, state: Any, *, release: bool) -> Head:
-        if self._at_end and state in TERMINAL:
+        if (self._at_end and state in TERMINAL) or (self._at_begin and not self.paused.done()):
             await self._pause(task_id)
         return await super().update_state(task_id, attempt, state, release=release)
 
@@ -92,6 +94,25 @@ async def test_a_cancel_while_the_attempt_starts_stops_it_before_its_lease_is_re
         assert (await cancel)["status"]["state"] == "TASK_STATE_CANCELED"
         await sending
         assert state_of((await served.events(task_id))[-1]) == "TASK_STATE_CANCELED"
+
+
+async def test_no_node_starts_before_it_is_known_whether_the_task_was_cancelled() -> None:
+    log, started = PausedLog(at_begin=True), False
+
+    async def work(state: MessagesState) -> None:
+        nonlocal started
+        started = True
+
+    graph = StateGraph(MessagesState).add_node(work).add_edge(START, "work")
+    async with agent(graph, log=log, lease_s=600, renew_s=300) as served:
+        task_id = (await served.begin("go"))["id"]
+        assert await log.paused == task_id
+        await log.request_cancel(task_id)  # by another process
+        log.go_on.set()
+        ended = await served.finished(task_id)
+    assert state_of(ended[-1]) == "TASK_STATE_CANCELED"
+    assert not started
+    assert of_kind(ended, "node_start") == []
 
 
 async def test_a_cancel_that_is_too_late_is_refused_although_the_head_is_not_up_to_date() -> None:

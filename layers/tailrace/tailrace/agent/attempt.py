@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import traceback
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -28,7 +29,7 @@ from tailrace.agent.failure import words_of
 from tailrace.agent.graph import AgentGraph
 from tailrace.agent.graph_run import GraphRun
 from tailrace.agent.langgraph_events import Translator
-from tailrace.agent.lease import Lease, LeaseThread
+from tailrace.agent.lease import CancelRequested, Lease, LeaseThread
 from tailrace.agent.output import earlier_messages
 from tailrace.agent.questions import AnswerUnfit, asking
 from tailrace.agent.recovery.summary import SummaryKeeper
@@ -149,16 +150,13 @@ class Attempt:
             )
             lease = asyncio.create_task(self._lease.keep(self._over, self._fenced, see), name=f"lease {task_id}")
             reached: State = "TASK_STATE_WORKING"
+            begun = asyncio.create_task(self._begin(see), name=f"begin {task_id}")
+            begun.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # what it met is seen
             try:
-                begin = partial(self._log.update_state, task_id, self._head.attempt, reached, release=False)
-                head, abandoned = await asyncio.gather(
-                    self._lease.patiently(begin), self._lease.patiently(partial(is_abandoned, self._log, self._head))
-                )
-                see(head)  # what came while the fence was being written
-                if abandoned:
-                    self.cancel()
                 self._clear_up(writer)
-                outcome = await self._until_done(agent, writer)
+                outcome = await self._until_done(agent, writer, begun)
+                with contextlib.suppress(CancelRequested):
+                    await begun  # The head gets one state after the other.
                 state, sleep = outcome.state, None
                 if state in TERMINAL and state != "TASK_STATE_COMPLETED":
                     delegated = self._delegated.values()
@@ -200,10 +198,28 @@ class Attempt:
                 logger.warning("attempt %d of task %s stops: %s", self._head.attempt, task_id, error)
             finally:
                 lease.cancel()
+                begun.cancel()
                 waker.close()
                 await writer.close()
                 await summaries.close()
         return False
+
+    async def _begin(self, see: Callable[[Head], None]) -> None:
+        """Set the head's state, and see whether the task is to be cancelled: by what came since it was claimed.
+
+        Raises:
+            CancelRequested
+            Fenced, LogUnavailable: this attempt must not begin.
+        """
+        begin = partial(self._log.update_state, self.task_id, self._head.attempt, "TASK_STATE_WORKING", release=False)
+        head, abandoned = await asyncio.gather(
+            self._lease.patiently(begin), self._lease.patiently(partial(is_abandoned, self._log, self._head))
+        )
+        see(head)
+        if abandoned:
+            self.cancel()
+        if self._canceled.is_set():
+            raise CancelRequested
 
     def _clear_up(self, writer: Writer) -> None:
         """Write the ends that an older attempt did not write, and take back the text of steps that run again."""
@@ -234,14 +250,15 @@ class Attempt:
         before, prices = self._takeover.history.cost, self._settings.prices
         return cost_of(before, self._units, self._models, prices)
 
-    async def _until_done(self, agent: AgentGraph, writer: Writer) -> Reached:
+    async def _until_done(self, agent: AgentGraph, writer: Writer, begun: asyncio.Task[None]) -> Reached:
         """Run the graph. Return what the run comes to; its state is WORKING if the run is to be handed on."""
         takeover, control = self._takeover, RunControl()
         translator = Translator(writer, agent, takeover, self._delegated)
         run, timers = self._timed(control, translator)
         self._sleep = Sleep(self._log, self._head, run)
         graph_run = GraphRun(
-            *(agent, takeover, writer, translator, self._settings, self._sleep.calls), traced=self._span.is_recording
+            *(agent, takeover, writer, translator, self._settings, self._sleep.calls, begun),
+            traced=self._span.is_recording,
         )
         contain_exits(asyncio.get_running_loop())
         stream = contained(graph_run.stream(run, control))
@@ -261,6 +278,8 @@ class Attempt:
             return Reached("TASK_STATE_COMPLETED")
         except GraphDrained:
             return Reached("TASK_STATE_WORKING")
+        except CancelRequested:
+            return Reached("TASK_STATE_CANCELED", CANCELED)
         except AnswerUnfit as error:
             return Reached(*asking(error.questions, str(error)))
         except (Fenced, LogUnavailable):

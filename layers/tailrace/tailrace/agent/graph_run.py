@@ -8,6 +8,7 @@ from typing import Any
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import merge_configs
+from langgraph.constants import START
 from langgraph.errors import is_invalid_resume
 from langgraph.runtime import RunControl
 from langgraph.types import Command
@@ -32,8 +33,8 @@ from tailrace.uploads import open_uploads
 class GraphRun:
     """Runs the graph of one attempt from its checkpoints, and writes its stream as events.
 
-    `calls` is told of the graph's calls too. `traced` says whether somebody sees its spans. `completed` is what the
-    task's COMPLETED event says of the run, when the graph has ended.
+    `calls` is told of the graph's calls too. No node starts before `begun` is done. `traced` says whether somebody sees
+    its spans. `completed` is what the task's COMPLETED event says of the run, when the graph has ended.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class GraphRun:
         translator: Translator,
         settings: Settings,
         calls: BaseCallbackHandler,
+        begun: asyncio.Task[None],
         *,
         traced: bool = False,
     ) -> None:
@@ -55,6 +57,7 @@ class GraphRun:
         self._translator = translator
         self._settings = settings
         self._callbacks = [translator.callbacks, calls]
+        self._begun = begun
         self._traced = traced
         self.completed = Details()
 
@@ -76,9 +79,13 @@ class GraphRun:
 
         Raises:
             AnswerUnfit: the graph refused the user's answer.
-            BaseException: what the graph raises.
+            BaseException: what the graph raises, and what `begun` does.
         """
         agent, plan, translator = self._agent, self._plan, self._translator
+        # LangGraph saves a checkpoint before the first node of a new run of a `StateGraph`: that waits for `begun`.
+        waits = not plan.resumes and not plan.answers and START in agent.graph.nodes
+        if not waits:
+            await self._begun
         request = await self._request(self._history.messages)
         set_request(request)
         if task := asyncio.current_task():
@@ -89,7 +96,14 @@ class GraphRun:
             graph_input = Command(resume=plan.answers)
         elif not plan.resumes:
             graph_input = await self._input(request)
-        saver = AttemptSaver(agent.checkpointer, self._head.attempt, plan.pins, self._flush, task=self._head.thread)
+        saver = AttemptSaver(
+            agent.checkpointer,
+            self._head.attempt,
+            plan.pins,
+            self._flush,
+            task=self._head.thread,
+            begun=self._begun if waits else None,
+        )
         graph = agent.running(saver, self._head.owner)
         config, answered = self._config(), answers_in(self._history.exchanges)
         resumes = graph_input is None and agent.has_breakpoints
@@ -109,6 +123,7 @@ class GraphRun:
             ):
                 translator.part(part)
                 await self._writer.room()
+            await saver.settle()
         except ValidationError as error:
             if not is_invalid_resume(error):
                 raise

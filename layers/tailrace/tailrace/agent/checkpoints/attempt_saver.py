@@ -6,12 +6,16 @@ flushes the log first. The flush of a fenced attempt fails, so its checkpoint is
 way already. `tailrace.agent.recovery.resume_plan` chooses the checkpoints to resume from, and this saver gives them to
 LangGraph.
 
+A `StateGraph` begins with two checkpoints: of its input, and of the state that this makes. LangGraph starts no node
+before the second one is saved. So both are saved together, and meanwhile the attempt learns whether it may begin.
+
 The tasks of a conversation share a thread. This saver marks each checkpoint with its task, and gives LangGraph the
 newest checkpoint of a namespace only if that is this task's own.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
@@ -31,6 +35,8 @@ from langgraph.types import Interrupt
 from tailrace.decoding import check_depth
 
 _ERROR, _INTERRUPT, _PACKED = "__error__", "__interrupt__", "__tailrace__"
+# LangGraph's key in the metadata of a checkpoint that says only how a channel has changed since an earlier one.
+_DELTAS = "counters_since_delta_snapshot"
 # LangGraph's key in `configurable` that says that the graph around a subgraph resumes.
 _RESUMING = "__pregel_resuming"
 
@@ -42,7 +48,8 @@ Flush = Callable[[str, str | None, bool], Awaitable[int]]
 class AttemptSaver(BaseCheckpointSaver[Any]):
     """Wraps the saver `inner` for the attempt number `attempt`. `pins` has the checkpoint to resume from by namespace.
 
-    `task` distinguishes the task from all others of its thread.
+    `task` distinguishes the task from all others of its thread. With `begun` the first checkpoint of the graph itself
+    is saved together with the second, which counts as saved when `begun` is done too. What `begun` raises, that raises.
 
     Every method may raise `CheckpointsUnavailable`, `CheckpointUnreadable`, `CheckpointTooLarge`, and what the flush of
     the log raises.
@@ -56,6 +63,7 @@ class AttemptSaver(BaseCheckpointSaver[Any]):
         flush: Flush,
         *,
         task: str = "",
+        begun: asyncio.Future[None] | None = None,
     ) -> None:
         super().__init__(serde=inner.serde)
         self._inner = inner
@@ -63,6 +71,8 @@ class AttemptSaver(BaseCheckpointSaver[Any]):
         self._pins = dict(pins)
         self._flush = flush
         self._task = task
+        self._begun = begun
+        self._first: asyncio.Future[RunnableConfig] | None = None
         # By namespace: the id of the newest checkpoint, and the step before the task's first one.
         self._newest = {namespace: str(pin.checkpoint["id"]) for namespace, pin in pins.items()}
         self._bases = {namespace: base_of(pin) for namespace, pin in pins.items()}
@@ -83,6 +93,7 @@ class AttemptSaver(BaseCheckpointSaver[Any]):
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         configurable = config["configurable"]
+        await self.settle()
         if configurable.get("checkpoint_id") is not None:
             return unpacked(await self._inner.aget_tuple(config))
         namespace = configurable.get("checkpoint_ns", "")
@@ -131,13 +142,28 @@ class AttemptSaver(BaseCheckpointSaver[Any]):
         namespace = config["configurable"].get("checkpoint_ns", "")
         base = self._bases.get(namespace, NO_STEP)
         seq = await self._flush(namespace, None, steps_since(metadata["step"], base) > 0)
+        if _DELTAS in metadata:
+            await self.settle()  # This checkpoint cannot be read without the one before it.
         marked: Any = {**metadata, "attempt": self._attempt, "task": self._task, "base": base, "seq": seq}
         if not namespace and (others := {each: newest for each, newest in self.lasting.items() if each}):
             marked["lasting"] = others
-        saved = await self._inner.aput(config, checkpoint, marked, new_versions)
+        saving = self._inner.aput(config, checkpoint, marked, new_versions)
+        if self._begun is None or namespace:
+            saved = await saving
+        elif metadata["source"] == "input":
+            self._first = asyncio.ensure_future(saving)
+            saved = {"configurable": {**config["configurable"], "checkpoint_id": checkpoint["id"]}}
+        else:
+            saved, *_ = await asyncio.gather(saving, self.settle(), asyncio.shield(self._begun))
+            self._begun = None
         self._pins.pop(namespace, None)
         self._newest[namespace] = checkpoint["id"]
         return saved
+
+    async def settle(self) -> None:
+        """Wait until the first checkpoint is saved, if it has been begun."""
+        if self._first is not None:
+            await self._first
 
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
