@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tailrace.errors import EventTooLarge, Fenced, LeaseHeld, RequestError, TaskFinished, TaskUnknown
 from tailrace.log import MAX_ITEM_BYTES, Batch, EventLog, Head
+from tailrace.log.head import NewOf, NotNew
 from tests.contract.conversations_contract import ConversationsContract
 from tests.contract.creation_contract import CreationContract
 from tests.contract.log_tasks import TTL_S, Clock, all_events, created, events, head_of
@@ -177,6 +178,20 @@ class LogContract(CreationContract, OrphanedContract, SleepContract, Conversatio
             "runner-1",
             int(clock.now * 1000) + 10_000,
         )
+
+    async def test_a_new_task_can_be_claimed_for_its_owner_at_its_agent_only(self, log: EventLog) -> None:
+        task_id = await created(log, owner="alice", agent="a")
+        for only in (NewOf("bob", "a"), NewOf("alice", "b")):
+            with pytest.raises(NotNew) as other:
+                await log.claim(task_id, "runner", 10, only)
+            assert (other.value.head.owner, other.value.head.attempt) == ("alice", 0)
+        head = await log.claim(task_id, "runner", 0, NewOf("alice", "a"))
+        assert (head.attempt, head.owner, head.context_id) == (1, "alice", "c")
+        with pytest.raises(NotNew):
+            await log.claim(task_id, "runner", 10, NewOf("alice", "a"))
+        with pytest.raises(TaskUnknown):
+            await log.claim("nobody", "runner", 10, NewOf("alice", "a"))
+        assert (await log.claim(task_id, "runner", 10)).attempt == 2
 
     async def test_a_held_lease_cannot_be_claimed(self, log: EventLog, clock: Clock) -> None:
         task_id = await created(log)

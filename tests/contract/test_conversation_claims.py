@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tailrace.agent.threads import Start, create, start
+from tailrace.agent.threads import Start, create, start, start_in
 from tailrace.errors import ContextBusy, Fenced, TaskFinished, TaskUnknown
 from tailrace.events import Details, Message, Part, State, decode, ends, status_update
 from tailrace.log import Batch, EventLog, Head
@@ -83,9 +83,9 @@ async def run(log: Any, name: str, running: set[str], *, as_creator: bool = True
     head = Head(task_id=name, owner="alice", context_id="c", agent="a", fingerprint=name)
     created = await create(log, head, message, new=False)
     head = await log.claim(name, "process", LEASE_S)
-    if as_creator and created.by_us and created.start is not None and head.attempt == 1:
+    if as_creator and created.by_us and (place := start_in(head)) is not None and head.attempt == 1:
         try:  # The creator reads nothing before its fence.
-            return await work(log, name, head, 1, created.start, running)
+            return await work(log, name, head, 1, place, running)
         except Fenced:
             pass
     end = await log.last(name)

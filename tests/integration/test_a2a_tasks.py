@@ -115,11 +115,11 @@ class LateClaim(MemoryLog):
         self.claims = 0
         self.go_on = asyncio.Event()
 
-    async def claim(self, task_id: str, owner: str, lease_s: float) -> Head:
+    async def claim(self, *claim: Any) -> Head:
         self.claims += 1
         if self.claims == 2:
             await self.go_on.wait()
-        return await super().claim(task_id, owner, lease_s)
+        return await super().claim(*claim)
 
 
 async def test_a_reply_sent_twice_never_answers_the_next_question() -> None:

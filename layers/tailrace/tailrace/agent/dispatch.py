@@ -122,12 +122,14 @@ def _is_url(place: str) -> bool:
 def function_url_event(head: Head) -> dict[str, Any]:
     """The event that a Function URL makes of a GetTask request for the task (payload format 2.0)."""
     request = {"jsonrpc": "2.0", "id": "dispatch", "method": "GetTask", "params": _params(head)}
+    # As a reader that has the first event: the agent takes the task for a new one, and need not read its head.
+    new = {"last-event-id": "1"} if head.attempt == 0 else {}
     return {
         "version": "2.0",
         "routeKey": "$default",
         "rawPath": "/",
         "rawQueryString": "",
-        "headers": {"content-type": "application/json", "a2a-version": "1.0", OWNER_HEADER: head.owner},
+        "headers": {"content-type": "application/json", "a2a-version": "1.0", OWNER_HEADER: head.owner, **new},
         "requestContext": {
             "domainName": "dispatch",
             "http": {"method": "POST", "path": "/", "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1"},

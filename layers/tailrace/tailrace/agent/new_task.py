@@ -9,12 +9,12 @@ from collections.abc import Awaitable
 import msgspec
 
 from tailrace import events
-from tailrace.a2a.identity import conversation_id_of, fingerprint_of, task_id_of
+from tailrace.a2a.identity import fingerprint_of, task_id_of
 from tailrace.a2a.types import UserMessage
 from tailrace.agent.graph import AgentGraph
 from tailrace.agent.recovery.history import History, history_of
 from tailrace.agent.replies import message_id_taken
-from tailrace.agent.threads import Created, Start, create, start, start_if_claimed
+from tailrace.agent.threads import Created, Start, create, start, start_in
 from tailrace.config import Settings
 from tailrace.errors import TaskConflict
 from tailrace.events import Message
@@ -26,13 +26,11 @@ from tailrace.uploads import open_uploads
 class NewTask(msgspec.Struct, frozen=True):
     """A task that was created, or that its message had created before.
 
-    `history` is the whole history of a task that was created just now. `start` says where it starts, if its
-    conversation was claimed for it. Both are None if that has to be read.
+    `history` is the whole history of a task that was created just now. It is None if it has to be read.
     """
 
     head: Head
     history: History | None = None
-    start: Start | None = None
 
 
 async def create_task(log: EventLog, agent: AgentGraph, message: UserMessage, owner: str, key: str) -> NewTask:
@@ -66,50 +64,37 @@ async def create_task(log: EventLog, agent: AgentGraph, message: UserMessage, ow
         return NewTask(created.head)
     history = History(last=1)
     history.reply(stored, events.now_ms())
-    return NewTask(created.head, history, created.start)
+    return NewTask(created.head, history)
 
 
 async def claim_new(
-    log: EventLog, agent: AgentGraph, settings: Settings, head: Head, claim: Awaitable[Head]
-) -> tuple[Head, History | None, Start | None]:
-    """Claim a task that another process has created, and meanwhile read what that process knew.
+    log: EventLog, settings: Settings, head: Head, claim: Awaitable[Head]
+) -> tuple[Head, History | None]:
+    """Claim a task that another process has created, and meanwhile read its first event.
 
-    Return the claimed head, the history and the start. The last two are None if they could not be read, or not before
-    the lease has to be renewed, which nobody does here; the takeover reads them then. It also does so if an attempt has
-    begun since: what was read before the claim counts only for the first attempt.
+    Of the `head` only the task's id and its agent need be known. Return the claimed head and the history. This is None
+    if it could not be read, or not before the lease has to be renewed, which nobody does here; the takeover reads it
+    then. It also does so if an attempt has begun since: what was read before the claim counts only for the first one.
 
     Raises: as the `claim`.
     """
-    reading = asyncio.wait_for(_known_of(log, agent, head), settings.renew_s)
-    claimed, known = await asyncio.gather(claim, reading, return_exceptions=True)
+    reading = asyncio.wait_for(history_of(log, head, only_first=True), settings.renew_s)
+    claimed, history = await asyncio.gather(claim, reading, return_exceptions=True)
     if isinstance(claimed, BaseException):
         raise claimed
-    return (claimed, None, None) if isinstance(known, BaseException) else (claimed, *known)
+    return claimed, None if isinstance(history, BaseException) else history
 
 
-async def _known_of(log: EventLog, agent: AgentGraph, head: Head) -> tuple[History, Start | None]:
-    reading = history_of(log, head, only_first=True)
-    if agent.thread != "context":
-        return await reading, None
-    record = log.conversations.get(conversation_id_of(head.owner, head.agent, head.context_id))
-    history, conversation = await asyncio.gather(reading, record)
-    if not history.messages:
-        return history, None
-    return history, await start_if_claimed(log, head, conversation, history.messages[0])
-
-
-async def start_of(
-    log: EventLog, agent: AgentGraph, settings: Settings, head: Head, known: Start | None, message: Message
-) -> Start:
+async def start_of(log: EventLog, agent: AgentGraph, settings: Settings, head: Head, message: Message) -> Start:
     """Where the head's task starts, which no attempt has begun. `message` is the one that it was created with.
 
-    `known` is what was read or written before. Raises: as `threads.start` and `AgentGraph.thread_key`.
+    Raises: as `threads.start` and `AgentGraph.thread_key`.
     """
-    if known is not None:
-        return known
     if agent.thread == "task":
         return Start(head.thread)
     key = head.context_id
     if agent.thread != "context":
         key = await agent.thread_key(message, head.owner, open_uploads(settings))
+    elif known := start_in(head):
+        return known
     return await start(log, head, key, message)

@@ -22,6 +22,7 @@ from tailrace.a2a.server.services import Sent
 from tailrace.a2a.types import UserMessage
 from tailrace.agent.answers import Reply, check_reply
 from tailrace.agent.attempt import Attempt
+from tailrace.agent.cancel_wait import await_end
 from tailrace.agent.delegated_tasks import cancel_delegated_tasks
 from tailrace.agent.dispatch import Dispatch
 from tailrace.agent.graph import AgentGraph
@@ -32,7 +33,7 @@ from tailrace.agent.recovery.summary import history_so_far
 from tailrace.agent.recovery.takeover import take_over
 from tailrace.agent.replies import claim_waiting, has_message, not_waiting
 from tailrace.agent.slots import Slots
-from tailrace.agent.threads import Start, conversation_to_delete
+from tailrace.agent.threads import conversation_to_delete
 from tailrace.agent.unowned import MAX_TRIES, UnownedTasks, tries_exhausted
 from tailrace.agent.waking import wake_sleeper
 from tailrace.config import Settings
@@ -54,14 +55,11 @@ from tailrace.events import INTERRUPTED, TERMINAL, State
 from tailrace.inputs.decode import has_files
 from tailrace.inputs.turns import in_turn
 from tailrace.log import EventLog, Head
+from tailrace.log.head import NewOf, NotNew
 from tailrace.stores.units import counted
 from tailrace.stream.broadcast import Feeds
-from tailrace.stream.reader import wait_for_end
 
 logger = logging.getLogger("tailrace.tasks")
-
-# How long CancelTask waits for a run in another process, beyond the time in which that process renews its lease.
-_CANCEL_WAIT_S = 3.0
 
 
 class Tasks:
@@ -96,15 +94,27 @@ class Tasks:
         self._held: set[str] = set()
         self._running: dict[str, tuple[Attempt, asyncio.Task[None]]] = {}
 
-    async def owned(self, task_id: str, owner: str) -> Head:
-        """The head of the owner's task.
+    async def owned(self, task_id: str, owner: str, head: Head | None = None) -> Head:
+        """The head of the owner's task, which is read unless it is passed.
 
         Raises:
             RpcError: -32001, if there is no such task, or it belongs to another agent or owner.
         """
-        head = await self.log.head(task_id)
+        head = head or await self.log.head(task_id)
         if head.owner != owner or head.agent != self._agent.name:
             raise task_not_found(task_id)
+        return head
+
+    async def visit(self, task_id: str, owner: str, *, new: bool) -> Head:
+        """As `TaskService.visit`."""
+        head: Head | None = None
+        if new and task_id not in self._running and not self._slots.full:
+            self._slots.take()
+            expected = Head(task_id=task_id, owner=owner, context_id="", agent=self._agent.name)
+            start = partial(self._start_orphaned, expected, only=NewOf(owner, self._agent.name))
+            head = await asyncio.shield(self._slots.begin(task_id, start))
+        head = await self.owned(task_id, owner, head)
+        await self.ensure_running(head)
         return head
 
     async def send(self, message: UserMessage, owner: str) -> Sent:
@@ -160,13 +170,13 @@ class Tasks:
             if head.state not in TERMINAL and head.lease_owner == self._me and not self._works_on(task_id):
                 await self._cancel_claimed(head)  # An attempt of this process failed to start and has left its lease.
             elif head.state not in TERMINAL and head.leased(self.log.now()):
-                ended = await self._await_end(head)
+                ended = await await_end(self.log, self.feeds, self._settings, head)
             elif head.state not in TERMINAL:
                 await self._cancel_claimed(await self.log.claim(task_id, self._me, self._settings.lease_s))
         except TaskFinished as error:
             raise not_cancelable(str(error)) from None
         except LeaseHeld:
-            ended = await self._await_end(head)
+            ended = await await_end(self.log, self.feeds, self._settings, head)
         state = ended or (await self.log.head(task_id)).state
         if state in TERMINAL and state != "TASK_STATE_CANCELED":
             raise not_cancelable(f"Task {task_id!r} was finished before it could be cancelled: its state is {state}.")
@@ -199,24 +209,33 @@ class Tasks:
         with suppress(LogError):  # It has expired; or the log is away, and the next request for the task tries again.
             await self._start_orphaned(await self.log.head(task_id))
 
-    async def _start_orphaned(self, head: Head, history: History | None = None, start: Start | None = None) -> None:
-        """Start the head's task if it is orphaned. `history` and `start` are as in `_begin`. This never raises."""
+    async def _start_orphaned(
+        self, head: Head, history: History | None = None, only: NewOf | None = None
+    ) -> Head | None:
+        """Start the head's task if it is orphaned; with `only`, if it is that. `history` is as in `_begin`.
+
+        This never raises. Return the head that was claimed, or that shows another task than `only`; else None.
+        """
         if not self._needs_a_runner(head):
-            return
+            return None
         try:
-            claim = self.log.claim(head.task_id, self._me, self._settings.lease_s)
+            claim = self.log.claim(head.task_id, self._me, self._settings.lease_s, only)
             if history is None and head.attempt == 0:
-                claimed, history, start = await claim_new(self.log, self._agent, self._settings, head, claim)
+                claimed, history = await claim_new(self.log, self._settings, head, claim)
             else:
                 claimed = await claim
             reason = WORKER_STOPPED if head.lease_owner is None else WORKER_LOST
-            await self._begin(claimed, reason, None, history, start)
-        except (LeaseHeld, TaskFinished):
-            return  # Another process was faster.
+            await self._begin(claimed, reason, None, history)
+            return claimed
+        except NotNew as other:
+            return other.head
+        except (LeaseHeld, TaskFinished, TaskUnknown):
+            return None  # Another process was faster.
         except LogError as error:
             logger.warning("task %s was not started: %s", head.task_id, error)
         except Exception:
             logger.exception("task %s was not started", head.task_id)
+        return None
 
     async def until_idle(self) -> None:
         """Return when this process runs no task. If this is cancelled, it stops all runs."""
@@ -240,7 +259,7 @@ class Tasks:
         if not self._slots.full:
             with self._slots.one():
                 new = await create_task(self.log, self._agent, message, owner, key)
-                await self._start_orphaned(new.head, new.history, new.start)
+                await self._start_orphaned(new.head, new.history)
                 return Sent(new.head.task_id, new=new.history is not None)
         try:
             await self.log.head(task_id_of(owner, self._agent.name, key))
@@ -276,25 +295,22 @@ class Tasks:
         reason: str,
         reply: Reply | None = None,
         history: History | None = None,
-        start: Start | None = None,
     ) -> bool:
         """Start an attempt on the claimed task, or end the task if it is to be cancelled or cannot be started.
 
-        `reason` says why it needs an attempt. `history` is what the caller knows of the task, `start` where it starts
-        if no attempt has begun it. Returns whether the attempt took `reply`. The task fails if this was its last try.
+        `reason` says why it needs an attempt. `history` is what the caller knows of the task. Returns whether the
+        attempt took `reply`. The task fails if this was its last try.
         """
         async with self._held_for(claimed) as lease:
             with counted():
-                return await self._begin_held(lease, reason, reply, history, start)
+                return await self._begin_held(lease, reason, reply, history)
 
-    async def _begin_held(
-        self, lease: Lease, reason: str, reply: Reply | None, history: History | None, start: Start | None
-    ) -> bool:
+    async def _begin_held(self, lease: Lease, reason: str, reply: Reply | None, history: History | None) -> bool:
         claimed = lease.head
         if claimed.tries > MAX_TRIES and not claimed.cancel_requested:
             await self._unowned.finish(claimed, "TASK_STATE_FAILED", tries_exhausted(None))
             return False
-        begin = partial(start_of, self.log, self._agent, self._settings, claimed, start)
+        begin = partial(start_of, self.log, self._agent, self._settings, claimed)
         take = partial(take_over, self.log, self._agent.checkpointer, claimed, reason, reply, history, begin)
         try:
             takeover = await lease.start(take)
@@ -371,20 +387,3 @@ class Tasks:
             if newest.state in TERMINAL:
                 raise not_waiting(head, newest)
             raise unsupported_operation(f"Task {head.task_id!r} takes no message: another reply was taken before.")
-
-    async def _await_end(self, head: Head) -> State | None:
-        """Wait, for a limited time, until the run in another process has ended.
-
-        Return the state of its last event, which the head shows a moment later; None if it has not ended.
-
-        If that process is dead, its lease expires; then the feed that is followed here calls `ensure_running`, which
-        cancels the task.
-        """
-        task_id, settings = head.task_id, self._settings
-        leased_s = max(0, head.lease_until - self.log.now()) / 1000
-        try:
-            async with asyncio.timeout(max(leased_s, settings.renew_s) + _CANCEL_WAIT_S):
-                return await wait_for_end(self.log, self.feeds, task_id, past_input=True)
-        except TimeoutError:
-            logger.warning("task %s: its runner has not reacted to the cancel yet", task_id)
-            return None

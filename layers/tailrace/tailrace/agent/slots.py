@@ -10,7 +10,9 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 class Slots:
@@ -25,7 +27,7 @@ class Slots:
         self._taken = 0
         self._waiting: dict[str, None] = {}
         # Tasks that are being started now, for no request or for one that may be gone before.
-        self.starting: set[asyncio.Task[None]] = set()
+        self.starting: set[asyncio.Task[Any]] = set()
 
     @property
     def full(self) -> bool:
@@ -45,7 +47,7 @@ class Slots:
             self.take()
             self.begin(task_id, partial(self._start, task_id))
 
-    def begin(self, task_id: str, start: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.Task[None]:
+    def begin(self, task_id: str, start: Callable[[], Coroutine[Any, Any, T]]) -> asyncio.Task[T]:
         """Run what starts the task, in a slot that was taken for it. The slot is given back at the end."""
         task = asyncio.create_task(self._start_in_slot(start), name=f"start {task_id}")
         self.starting.add(task)
@@ -78,9 +80,9 @@ class Slots:
     def _free(self) -> bool:
         return self.most is None or self._taken < self.most
 
-    async def _start_in_slot(self, start: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    async def _start_in_slot(self, start: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Run `start`, which may have taken a slot for a run. Nothing else runs in between, so no task counts twice."""
         try:
-            await start()
+            return await start()
         finally:
             self.free()

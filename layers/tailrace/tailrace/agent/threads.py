@@ -41,15 +41,10 @@ class Start(msgspec.Struct, frozen=True):
 
 
 class Created(msgspec.Struct, frozen=True):
-    """The stored head of a task that exists now.
-
-    `by_us` says whether this call has created it; if not, its message is repeated. `start` says where the task starts,
-    if this call has also claimed its conversation for it.
-    """
+    """The stored head of a task that exists now. `by_us` says whether this call has created it, or an earlier one."""
 
     head: Head
     by_us: bool
-    start: Start | None = None
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -62,9 +57,8 @@ class Snapshot(msgspec.Struct, frozen=True):
 async def create(log: EventLog, head: Head, message: Message, *, new: bool, exclusive: bool = True) -> Created:
     """Create a task that begins with the message in the conversation of the head's context.
 
-    An attempt whose fence is the task's second event may start where this says: another task can claim the conversation
-    only when this one has ended. `new` says that nobody has used the context before. A repeated message gets its task,
-    whatever has happened in the context since.
+    The head says where the task starts (`start_in`). `new` says that nobody has used the context before. A repeated
+    message gets its task, whatever has happened in the context since.
 
     Without `exclusive` the task is only noted in the conversation, which may have other unfinished tasks.
 
@@ -86,14 +80,12 @@ async def create(log: EventLog, head: Head, message: Message, *, new: bool, excl
                 return Created(await log.create(head, event), by_us=False)
             raise
         record = _record(head, key, message, snapshot.checkpoints)
+        start = msgspec.json.encode(_start(record, after).checkpoints).decode() if exclusive else ""
+        entry = Entry(record=record, seen=snapshot.record, exclusive=exclusive)
         try:
-            stored, by_us = await log.create_or_find(
-                head, event, Entry(record=record, seen=snapshot.record, exclusive=exclusive)
-            )
+            return Created(*await log.create_or_find(msgspec.structs.replace(head, start=start), event, entry))
         except ConversationChanged:
             snapshot = None
-            continue
-        return Created(stored, by_us, _start(record, after) if by_us and exclusive else None)
 
 
 async def read_conversation(log: EventLog, head: Head, key: str, after: dict[str, str] | None) -> Snapshot:
@@ -150,14 +142,15 @@ async def start(log: EventLog, head: Head, key: str, message: Message) -> Start:
     return _start(await claim(log, head, key, message, after), after)
 
 
-async def start_if_claimed(log: EventLog, head: Head, record: Conversation | None, message: Message) -> Start | None:
-    """Where the head's task starts, if the record of its context says that the task has the conversation; else None.
+def start_in(head: Head) -> Start | None:
+    """Where the head's task starts, if its creator has claimed its conversation for it; else None.
 
-    `message` is the one that the task was created with. Raises: as `checkpoints_after`.
+    This counts for the first attempt: another task can claim the conversation only when this one has ended.
     """
-    if record is None or record.deleting is not None or not record.claimed_by(head.task_id):
+    if not head.start:
         return None
-    return _start(record, await checkpoints_after(log, head, head.context_id, message))
+    thread = conversation_id_of(head.owner, head.agent, head.context_id)
+    return Start(thread, msgspec.json.decode(head.start, type=dict[str, str]))
 
 
 async def checkpoints_after(log: EventLog, head: Head, key: str, message: Message) -> dict[str, str] | None:

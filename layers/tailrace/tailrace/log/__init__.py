@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from tailrace.config import Settings
-from tailrace.log.base import MAX_ITEM_BYTES, Batch, EventLog, Head, Page
+from tailrace.log.base import MAX_ITEM_BYTES, Batch, EventLog, Page
+from tailrace.log.head import Head
 
 __all__ = ["MAX_ITEM_BYTES", "Batch", "EventLog", "Head", "Page", "open_log"]
 

@@ -35,9 +35,10 @@ import msgspec
 from tailrace.errors import ConversationChanged, Fenced, LogUnreadable, TaskConflict, TaskUnknown
 from tailrace.events import INTERRUPTED, TERMINAL, State
 from tailrace.log import table
-from tailrace.log.base import Batch, EventLog, Head, Page, dispatch_order, refuse_attempt, refuse_cancel, refuse_claim
+from tailrace.log.base import Batch, EventLog, Page, dispatch_order
 from tailrace.log.conversations import Entry
 from tailrace.log.conversations.dynamodb import DynamoDBConversations
+from tailrace.log.head import Head, NewOf, refuse_attempt, refuse_cancel, refuse_claim
 from tailrace.log.known_ends import KnownEnds
 from tailrace.log.packing import pack
 from tailrace.log.summaries.dynamodb import DynamoDBSummaries
@@ -120,16 +121,19 @@ class DynamoDBLog(EventLog):
         if existing is not None and (existing["attempt"], existing["packed"]) != (typed(batch.attempt), typed(packed)):
             raise Fenced(task_id, batch.attempt, batch.seq)
 
-    async def claim(self, task_id: str, owner: str, lease_s: float) -> Head:
+    async def claim(self, task_id: str, owner: str, lease_s: float, only: NewOf | None = None) -> Head:
         now = self.now()
         until = now + int(lease_s * 1000)
-        values = {"zero": 0, "one": 1, "owner": owner, "until": until, "now": now, "open": table.OPEN}
+        values = {"zero": 0, "one": 1, "process": owner, "until": until, "now": now, "open": table.OPEN}
+        new = ""
+        if only is not None:
+            new, values = " AND #attempt = :zero AND #owner = :owner AND #agent = :agent", {**values, **only._asdict()}
         try:
             return await self._update(
                 task_id,
                 "SET #attempt = #attempt + :one, #tries = if_not_exists(#tries, :zero) + :one, "
-                "#lease_owner = :owner, #lease_until = :until, #updated = :now, #open = :open",
-                f"(attribute_not_exists(#lease_owner) OR #lease_until <= :now) AND {_UNFINISHED}",
+                "#lease_owner = :process, #lease_until = :until, #updated = :now, #open = :open",
+                f"(attribute_not_exists(#lease_owner) OR #lease_until <= :now) AND {_UNFINISHED}{new}",
                 {**values, **_TERMINAL_VALUES},
             )
         except Refused as refused:
@@ -137,7 +141,7 @@ class DynamoDBLog(EventLog):
             # The stored lease is ours: an earlier try of this call has written it, and its answer was lost.
             if refused.retried and head is not None and (head.lease_owner, head.lease_until) == (owner, until):
                 return head
-            refuse_claim(head, task_id, now)
+            refuse_claim(head, task_id, now, only)
             raise table.unexplained(task_id) from None
 
     async def renew(self, task_id: str, attempt: int, lease_s: float) -> Head:

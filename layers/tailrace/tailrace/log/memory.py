@@ -8,19 +8,10 @@ import msgspec
 
 from tailrace.errors import ConversationChanged, Fenced, TaskConflict, TaskUnknown
 from tailrace.events import State
-from tailrace.log.base import (
-    Batch,
-    EventLog,
-    Head,
-    Page,
-    check_token,
-    dispatch_order,
-    refuse_attempt,
-    refuse_cancel,
-    refuse_claim,
-)
+from tailrace.log.base import Batch, EventLog, Page, check_token, dispatch_order
 from tailrace.log.conversations import Entry
 from tailrace.log.conversations.memory import MemoryConversations
+from tailrace.log.head import Head, NewOf, refuse_attempt, refuse_cancel, refuse_claim
 from tailrace.log.packing import pack
 from tailrace.log.summaries.memory import MemorySummaries
 
@@ -62,9 +53,9 @@ class MemoryLog(EventLog):
         items.append((Batch(batch.seq, batch.attempt, list(batch.events)), self._expiry()))
         items.sort(key=lambda item: item[0].seq)
 
-    async def claim(self, task_id: str, owner: str, lease_s: float) -> Head:
+    async def claim(self, task_id: str, owner: str, lease_s: float, only: NewOf | None = None) -> Head:
         now, head = self.now(), self._live(task_id)
-        refuse_claim(head, task_id, now)
+        refuse_claim(head, task_id, now, only)
         assert head is not None
         return self._put(
             head,

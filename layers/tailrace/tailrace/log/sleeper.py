@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from tailrace.errors import TaskUnknown
-from tailrace.log.base import EventLog, Head
+from tailrace.log.base import EventLog
+from tailrace.log.head import Head
 
 
 class Sleeper(msgspec.Struct, frozen=True, array_like=True):

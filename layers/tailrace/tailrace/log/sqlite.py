@@ -21,12 +21,13 @@ import msgspec
 
 from tailrace.errors import ConversationChanged, Fenced, LogUnavailable, LogUnreadable, TaskConflict, TaskUnknown
 from tailrace.events import INTERRUPTED, TERMINAL, State
-from tailrace.log.base import Batch, EventLog, Head, Page, check_token, refuse_attempt, refuse_cancel, refuse_claim
+from tailrace.log.base import Batch, EventLog, Page, check_token
 from tailrace.log.conversations import Entry
 from tailrace.log.conversations.sqlite import ADDED as CONVERSATIONS_ADDED
 from tailrace.log.conversations.sqlite import INDEX as CONVERSATIONS_INDEX
 from tailrace.log.conversations.sqlite import SCHEMA as CONVERSATIONS
 from tailrace.log.conversations.sqlite import SQLiteConversations
+from tailrace.log.head import Head, NewOf, refuse_attempt, refuse_cancel, refuse_claim
 from tailrace.log.packing import pack, unpack
 from tailrace.log.summaries.sqlite import SCHEMA as SUMMARIES
 from tailrace.log.summaries.sqlite import SQLiteSummaries
@@ -55,14 +56,15 @@ _UNATTENDED = (
 )
 # Columns that an earlier version's files lack, and the indexes to drop and make once the columns exist.
 _ADDED = ("tries", "dispatches", "due", "asleep_until", "woken", "summary")
-_ADDED_TEXTS = ("awaits", "wakes", "trace")
+_ADDED_TEXTS = ("awaits", "wakes", "trace", "start")
 _INDEX = (
     "DROP INDEX IF EXISTS heads_adrift;"
     f"CREATE INDEX IF NOT EXISTS heads_in_turn ON heads (due, created, task_id) WHERE {_UNATTENDED};"
 )
 _HEAD = (
     "task_id, owner, context_id, agent, state, created, updated, attempt, lease_owner, lease_until, "
-    "cancel_requested, fingerprint, ttl, tries, dispatches, due, asleep_until, awaits, woken, wakes, summary, trace"
+    "cancel_requested, fingerprint, ttl, tries, dispatches, due, asleep_until, awaits, woken, wakes, summary, trace, "
+    "start"
 )
 _HEAD_FIELDS = _HEAD.split(", ")
 _MARKS = ",".join("?" * len(_HEAD_FIELDS))
@@ -146,10 +148,10 @@ class SQLiteLog(EventLog):
 
         await self._writer.run(operation)
 
-    async def claim(self, task_id: str, owner: str, lease_s: float) -> Head:
+    async def claim(self, task_id: str, owner: str, lease_s: float, only: NewOf | None = None) -> Head:
         def operation(connection: sqlite3.Connection) -> Head:
             now, head = self.now(), self._find(connection, task_id)
-            refuse_claim(head, task_id, now)
+            refuse_claim(head, task_id, now, only)
             return self._change(
                 connection,
                 task_id,

@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from tailrace.errors import LogUnavailable, LogUnreadable
-from tailrace.log.base import Batch, Head, check_token
+from tailrace.log.base import Batch, check_token
+from tailrace.log.head import Head
 from tailrace.log.packing import unpack
 from tailrace.stores import table
 from tailrace.stores.dynamodb import Item, Response, Transport, expressions, typed

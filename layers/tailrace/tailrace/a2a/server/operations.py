@@ -250,10 +250,12 @@ class Operations:
         return (await snapshot(serving.tasks.log, task_id)).task
 
     async def _visit(self, task_id: str, caller: Caller) -> Head:
-        """The head of the caller's task. A visit ensures that it runs, and that its notifications are delivered."""
+        """The head of the caller's task. A visit ensures that it runs, and that its notifications are delivered.
+
+        Who has only the first event has probably just created the task.
+        """
         serving = await self._serving()
-        head = await serving.tasks.owned(task_id, caller.owner)
-        await serving.tasks.ensure_running(head)
+        head = await serving.tasks.visit(task_id, caller.owner, new=caller.cursor == 1)
         serving.push.ensure_delivery(task_id)
         return head
 

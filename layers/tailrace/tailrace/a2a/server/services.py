@@ -57,8 +57,13 @@ class TaskService(Protocol):
             RequestError: nobody deletes such a conversation.
         """
 
-    async def ensure_running(self, head: Head) -> None:
-        """Start the task if nobody runs it. Never raises."""
+    async def visit(self, task_id: str, owner: str, *, new: bool) -> Head:
+        """The head of the owner's task, which is started if nobody runs it. That it cannot be started is no error.
+
+        `new` says that the task has probably just been created. Then it is claimed without being read before.
+
+        Raises: as `owned`.
+        """
 
 
 class PushService(Protocol):

@@ -110,13 +110,15 @@ class DynamoDBSaver(BaseCheckpointSaver[int]):
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         thread, namespace = _place(config)
         if checkpoint_id := get_checkpoint_id(config):
-            item = await self._table.get(thread, _key("c", namespace, checkpoint_id))
-        else:
-            newest = await self._table.query(thread, _key("c", namespace, ""), 1)
-            item = newest[0] if newest else None
-        if item is None:
+            item, writes = await asyncio.gather(
+                self._table.get(thread, _key("c", namespace, checkpoint_id)),
+                self._table.all(thread, _key("w", namespace, checkpoint_id, "")),
+            )
+            return None if item is None else await self._tuple(item, writes)
+        newest = await self._table.query(thread, _key("c", namespace, ""), 1)
+        if not newest:
             return None
-        return await self._tuple(item, await self._table.all(thread, _key("w", namespace, _id(item), "")))
+        return await self._tuple(newest[0], await self._table.all(thread, _key("w", namespace, _id(newest[0]), "")))
 
     async def alist(
         self,
