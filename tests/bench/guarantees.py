@@ -21,7 +21,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from tailrace import events
 from tailrace.agent.recovery.history import WORKER_LOST
 from tailrace.agent.recovery.takeover import take_over
-from tailrace.agent.threads import Start, create, start
+from tailrace.agent.threads import create, start_in
 from tailrace.events import Details, Message, Part
 from tailrace.log import Batch, EventLog, Head
 from tailrace.log.dynamodb import DynamoDBLog
@@ -113,8 +113,8 @@ async def _conversation(log: EventLog, note: Note) -> None:
         head = Head(task_id=str(uuid.uuid4()), owner="me", context_id=context_id, agent="a")
         await note(f"{name} task of a context is created", create(log, head, message, new=new))
         claimed = await log.claim(head.task_id, "process", 10.0)
-        place = await note(f"{name} task of a context finds its place", start(log, claimed, context_id, message))
-        assert isinstance(place, Start)
+        place = start_in(claimed)
+        assert place is not None
         done = Details(checkpoints={"": str(uuid.uuid4())}, thread=place.thread)
         event = events.status_update(claimed.source, 2, "state", done, state="TASK_STATE_COMPLETED")
         await log.append(head.task_id, Batch(2, 1, [event]))
