@@ -6,8 +6,9 @@ Outside a graph that Tailrace runs these do nothing, so that a test can call a n
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar, Token
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -16,9 +17,11 @@ from tailrace.authoring import run_context
 from tailrace.authoring.emission import RESPONSE, EmittedArtifact, EmittedStatus, EmittedText, ForwardedKind, checked
 from tailrace.errors import shorten
 from tailrace.events import DelegatedTask, Details, Origin, Part, Target, plain
+from tailrace.events.metadata import MAX_INTEGER
 from tailrace.inputs.request import Request
 
 if TYPE_CHECKING:
+    from langchain_core.runnables import RunnableConfig
     from langgraph.runtime import Runtime
 
 _request: ContextVar[Request] = ContextVar("tailrace_request")
@@ -40,7 +43,10 @@ def progress(text: str, *, done: float | None = None, total: float | None = None
             for done in range(1, 4):
                 progress("comparing with the day before", done=done, total=3)
     """
-    emit("progress", text=text, done=done, total=total)
+    if type(text) is str and _is_count(done) and _is_count(total):  # almost every time: it need not be checked again
+        send(EmittedStatus("progress", text, None, Details(step=current_step(), done=done, total=total)))
+    else:
+        emit("progress", text=text, done=done, total=total)
 
 
 def write(text: str, *, artifact: str = RESPONSE) -> None:
@@ -210,8 +216,7 @@ def set_request(request: Request) -> Token[Request]:
 
 def current_step() -> str | None:
     """The current node's step: LangGraph's id for its execution, which a resume keeps. None outside a graph."""
-    from langgraph.config import get_config
-
+    get_config, _ = _langgraph()
     try:
         namespace = get_config().get("metadata", {}).get("langgraph_checkpoint_ns", "")
     except RuntimeError:
@@ -222,6 +227,10 @@ def current_step() -> str | None:
 def step_of(namespace: str) -> str | None:
     """The innermost step of a checkpoint namespace `node:step|node:step…`; None if it is empty."""
     return namespace.rpartition(":")[2] or None
+
+
+def _is_count(value: object) -> bool:
+    return value is None or type(value) is float or (type(value) is int and abs(value) <= MAX_INTEGER)
 
 
 def _check_texts(**arguments: Any) -> None:
@@ -246,13 +255,20 @@ def tried() -> int:
 
 def _runtime() -> Runtime[Any] | None:
     """What LangGraph has for the current node; None outside a graph."""
-    # LangGraph is imported here, because only a process that runs a graph has it.
-    from langgraph.runtime import get_runtime
-
+    _, get_runtime = _langgraph()
     try:
         return get_runtime()
     except (RuntimeError, KeyError):
         return None
+
+
+@cache  # An import statement takes longer than what it imports here.
+def _langgraph() -> tuple[Callable[[], RunnableConfig], Callable[[], Runtime[Any]]]:
+    """What tells where a node is. It is imported here, because only a process that runs a graph has LangGraph."""
+    from langgraph.config import get_config
+    from langgraph.runtime import get_runtime
+
+    return get_config, get_runtime
 
 
 def _tried_in(runtime: Runtime[Any] | None) -> int:
