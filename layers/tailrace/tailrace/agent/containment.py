@@ -13,7 +13,7 @@ from contextvars import Context, copy_context
 from typing import Any, TypeVar
 
 from langchain_core.runnables.config import var_child_runnable_config
-from langgraph._internal._queue import AsyncQueue
+from langgraph._internal._queue import AsyncQueue  # type: ignore[attr-defined]  # the file has no types
 
 from tailrace.authoring import run_context
 

@@ -18,8 +18,8 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 Operation = Callable[[sqlite3.Connection], T]
 
-# After a transaction of at least so many operations, the next one waits so long for more of them, as PostgreSQL's
-# `commit_delay` does. A commit costs as much as ten operations.
+# After a transaction of at least so many operations, the next one waits so long for more, as with PostgreSQL's
+# `commit_siblings` and `commit_delay`: a commit takes as much time of the processor as ten operations.
 _MANY, _PAUSE_S = 4, 0.005
 
 
@@ -27,8 +27,8 @@ class SQLiteWorker:
     """The thread `name`, with the connection that `connect` returns, in autocommit.
 
     With `transaction` it does the operations that it has at the same time in one transaction; while many come, it
-    waits up to 5 ms for more of them. An operation that was
-    given to it is done, also if its caller is cancelled. `unavailable` gives what to raise for an error of SQLite.
+    waits 5 ms for more of them. An operation that was given to it is done, also if its caller is cancelled.
+    `unavailable` gives what to raise for an error of SQLite.
     """
 
     def __init__(

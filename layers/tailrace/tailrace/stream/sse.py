@@ -64,9 +64,10 @@ class Framing:
     def frames(self, batch: Batch) -> bytes:
         """A frame for each event with its seq as the `id:`, all in one chunk."""
         head, tail = self._head, self._tail
-        return b"".join(
-            [b"id: %d\n%b%b%b" % (seq, head, event, tail) for seq, event in enumerate(batch.events, batch.seq)]
-        )
+        pieces: list[bytes] = []  # joined once: a format for each event takes twice as long
+        for seq, event in enumerate(batch.events, batch.seq):
+            pieces += (b"id: %d\n" % seq, head, event, tail)
+        return b"".join(pieces)
 
     def frame(self, seq: int | None, result: bytes) -> bytes:
         """A frame of one event. Without a seq it has no `id:`, and no reader can come back to it."""
