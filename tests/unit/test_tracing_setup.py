@@ -14,10 +14,12 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.util._once import Once
 
+from tailrace.log import Head
 from tailrace.tracing import setup
 from tailrace.tracing.context import is_on
 from tailrace.tracing.metrics import meters
 from tailrace.tracing.setup import flush, set_up
+from tailrace.tracing.spans import attempt
 
 
 @pytest.fixture(autouse=True)
@@ -63,6 +65,17 @@ def test_a_wrong_value_is_said_and_stops_nothing(
     (line,) = [record.getMessage() for record in caplog.records if record.name == "tailrace.tracing"]
     assert said in line
     assert not is_on()
+
+
+def test_a_provider_that_there_is_not_fails_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenTelemetry raises whenever it is asked for a provider."""
+    for kind in ("TRACER", "METER"):
+        monkeypatch.setenv(f"OTEL_PYTHON_{kind}_PROVIDER", "typo")
+    assert not is_on()
+    assert meters() is None
+    head = Head(task_id="t", owner="me", context_id="c", agent="a", trace=f"00-{'a' * 32}-{'b' * 16}-01")
+    with attempt(head, None) as span:
+        assert not span.is_recording
 
 
 def test_who_has_no_sdk_is_told_what_to_install(

@@ -35,8 +35,15 @@ _MAX_TRACESTATE = 512
 def is_on() -> bool:
     """Whether this process has an SDK that takes spans."""
     trace = sys.modules.get("opentelemetry.trace")
-    # The API's own providers do not have it.
-    return trace is not None and hasattr(trace.get_tracer_provider(), "force_flush")
+    return trace is not None and is_sdk(trace.get_tracer_provider)
+
+
+def is_sdk(provider: Callable[[], object]) -> bool:
+    """Whether this function of the API gives an SDK's provider. It raises if OTEL_PYTHON_…_PROVIDER names none."""
+    try:
+        return hasattr(provider(), "force_flush")  # The API's own providers do not have it.
+    except Exception:
+        return False
 
 
 class Tracing:

@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from tailrace.tracing import names
+from tailrace.tracing.context import is_sdk
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import Counter, Histogram, UpDownCounter
@@ -44,7 +45,7 @@ _meters: list[Meters] = []
 def meters() -> Meters | None:
     """The instruments; None if this process has no SDK that takes metrics."""
     metrics = sys.modules.get("opentelemetry.metrics")
-    if metrics is None or not hasattr(metrics.get_meter_provider(), "force_flush"):
+    if metrics is None or not is_sdk(metrics.get_meter_provider):
         return None
     if not _meters:
         _meters.append(Meters())
