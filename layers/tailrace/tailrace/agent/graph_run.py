@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from typing import Any
 
 from langchain_core.callbacks import BaseCallbackHandler
@@ -61,10 +62,11 @@ class GraphRun:
         self._traced = traced
         self.completed = Details()
 
-    async def stream(self, run: run_context.RunContext, control: RunControl) -> None:
-        """As `_stream`, with spans if the run is traced."""
-        if not self._traced:
-            return await self._stream(run, control)
+    def stream(self, run: run_context.RunContext, control: RunControl) -> Coroutine[Any, Any, None]:
+        """As `_stream`, with spans if the run is traced. If not, no event is passed through another coroutine."""
+        return (self._stream_with_spans if self._traced else self._stream)(run, control)
+
+    async def _stream_with_spans(self, run: run_context.RunContext, control: RunControl) -> None:
         from tailrace.agent.run_spans import RunSpans
 
         spans = RunSpans()
