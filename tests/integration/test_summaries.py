@@ -134,7 +134,7 @@ async def kept(log: EventLog) -> Head:
     return await log.head("t")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(batches=logs(), cut=st.integers(1, 100))
 async def test_a_summary_and_the_rest_are_what_the_whole_log_is(batches: list[Batch], cut: int) -> None:
     cut = 1 + cut % len(batches)
@@ -285,24 +285,22 @@ async def test_a_run_keeps_summaries_and_its_next_attempt_reads_the_rest(monkeyp
     log, stopped = CountingLog(), False
 
     async def work(state: MessagesState) -> None:
-        if stopped:
-            return
-        for number in range(330):
-            progress(f"item {number}")
-            await asyncio.sleep(0)
-        await asyncio.Event().wait()
+        while not stopped:
+            progress("on")
+            await asyncio.sleep(0.001)
 
     builder = StateGraph(MessagesState).add_node(work).add_edge(START, "work")
     async with agent(builder, log=log) as first:
         task_id = (await first.begin("go"))["id"]
 
         async def kept_enough() -> bool:
-            return await log.last(task_id) > 330 and (await log.head(task_id)).summary >= 200
+            return (await log.head(task_id)).summary >= 200
 
         await eventually(kept_enough)
     stopped, log.cursors = True, []
+    summary = (await log.head(task_id)).summary
     async with agent(builder, log=log) as second:
         last = await log.last(task_id)
         frames = await second.frames("SubscribeToTask", {"id": task_id}, cursor=last)
         assert state_of(frames[-1].result) == "TASK_STATE_COMPLETED"
-    assert min(log.cursors) == (await log.head(task_id)).summary - 1 >= 199
+    assert min(log.cursors) == summary - 1 >= 199
