@@ -26,11 +26,11 @@ def test_the_exported_names_are_these() -> None:
         assert getattr(tailrace, name) is not None
 
 
-def test_the_gateway_imports_none_of_the_agents_packages_and_nothing_for_a_sign_in_that_is_not_set() -> None:
+def test_the_gateway_imports_none_of_the_agents_packages_and_nothing_for_what_is_not_set() -> None:
     code = (
         "import sys, gateway.app; gateway.app.create_app(); "
         "print(sorted(m for m in sys.modules if m.split('.')[0] in "
-        "('langgraph', 'langchain_core', 'langsmith', 'pydantic', 'boto3', 'botocore') "
+        "('langgraph', 'langchain_core', 'langsmith', 'pydantic', 'boto3', 'botocore', 'opentelemetry') "
         "or m in ('gateway.sign_in', 'gateway.oidc', 'gateway.client_secret')))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
