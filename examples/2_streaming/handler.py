@@ -13,7 +13,7 @@ from langgraph.graph import START, MessagesState, StateGraph
 from mangum import Mangum
 
 from tailrace import AgentApp, AgentCard
-from triage.model import chat_model
+from tailrace.chat_model import chat_model
 
 STORY = "A river drove a mill, and no water was lost."
 model = chat_model() or FakeListChatModel(responses=[STORY], sleep=0.03)  # seconds between two tokens

@@ -9,14 +9,17 @@ from tailrace import AgentApp, AgentCard, Skill
 
 card = AgentCard(
     name="log_analyst",
-    description="Finds what is new, rare, bursting or gone in logs, in an alert's window against the time before it.",
+    description=(
+        "Finds what is new, rare, bursting or gone in logs, in an alert's window against the time before it; rates that "
+        "rise or fall slowly, hosts and callers that were never there, and when requests failed."
+    ),
     version="0.1.0",
     skills=[
         Skill(
             id="analyse-logs",
             name="Analyse logs",
-            description="Mines templates from plain text, JSON lines, syslog, nginx and Apache logs.",
-            tags=["logs", "templates", "errors"],
+            description="Mines templates from plain text, JSON, logfmt, syslog and access logs.",
+            tags=["logs", "templates", "errors", "trends", "hosts"],
             examples=["What changed in these logs since 14:03?"],
         )
     ],

@@ -14,11 +14,12 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
+from orchestrator.foreign_finding import finding_of
 from tailrace import Answer
 from tailrace.a2a.incoming import Part
 from tailrace.errors import RequestError, shorten
 from triage.failures import Failure
-from triage.findings import Finding, TemplateCount, finding_of, in_order, most_confident_first
+from triage.findings import Finding, TemplateCount, in_order, most_confident_first
 from triage.markdown import fenced, one_line
 from triage.times import seconds_of
 

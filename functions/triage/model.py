@@ -1,4 +1,4 @@
-"""The optional chat model (`TAILRACE_MODEL`) that may plan and write reports.
+"""The optional chat model that may plan and write reports.
 
 The graph's run streams its tokens into an artifact as they come. A model that fails costs no report: every caller
 can do without it.
@@ -7,47 +7,15 @@ can do without it.
 from __future__ import annotations
 
 import logging
-import os
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from tailrace.authoring.emit import progress, write
-from tailrace.config import Settings
-from tailrace.errors import ConfigError, TailraceError
-from triage.model_key import key_in
-
-if TYPE_CHECKING:
-    from langchain_core.language_models import BaseChatModel
+from tailrace.chat_model import chat_model
+from tailrace.errors import TailraceError
 
 logger = logging.getLogger("tailrace.model")
-
-
-def chat_model() -> BaseChatModel | None:
-    """Return the model that `TAILRACE_MODEL` names (`openai:gpt-5.1`, `bedrock_converse:…`), None if it is unset.
-
-    The provider's package is imported here, so that agents without a model do not pay for it.
-
-    Raises:
-        ConfigError: the provider is unknown or its package is not installed.
-    """
-    settings = Settings.load(os.environ)
-    return _load(settings.model, settings.model_key) if settings.model else None
-
-
-@cache
-def _load(name: str, secret: str) -> BaseChatModel:
-    # Bedrock is asked with the function's role. A key is another provider's, from before.
-    takes_key = bool(secret) and not name.startswith("bedrock")
-    key: dict[str, Any] = {"api_key": key_in(secret)} if takes_key else {}
-    try:
-        from langchain.chat_models import init_chat_model
-
-        model: BaseChatModel = init_chat_model(name, **key)
-    except (ImportError, ValueError) as error:
-        raise ConfigError("TAILRACE_MODEL", name, f"provider:model of an installed provider ({error})") from None
-    return model
 
 
 class ModelFailed(TailraceError):

@@ -146,7 +146,7 @@ def test_a_models_layer_has_what_its_provider_needs_and_all_layers_fit(
     folders = [build / "OrchestratorFunction", *(build / each for each in LAYERS["Orchestrator"]), layer]
     assert sum(map(size, folders)) < 200 * MB
     code = """
-from triage.model import chat_model
+from tailrace.chat_model import chat_model
 print(json.dumps(type(chat_model()).__name__))
 """
     loaded, _ = in_function(

@@ -126,5 +126,5 @@ def test_its_agent_is_built(project: Path, python313: str, tmp_path: Path) -> No
     (tmp_path / "built").mkdir()
     command = ("make", "--makefile", project / "deploy" / ARCHITECTURE / "Makefile", "build-GreeterFunction")
     done(*command, cwd=tmp_path / "functions", variables={**ENVIRON, "ARTIFACTS_DIR": str(tmp_path / "built")})
-    for name in ("function.py", "greeter/handler.py", "triage/model.py"):
+    for name in ("function.py", "greeter/handler.py"):
         assert (tmp_path / "built" / name).is_file()

@@ -12,12 +12,13 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Page, expect
 
+from orchestrator.foreign_finding import finding_of
 from orchestrator.synthesis import events_of, main_event, told
 from tests.e2e.findings_cases import ALERT, BEGIN, at, clear, draw, finding, samples
 from tests.e2e.kept_page import lent
 from tests.support.browser import needs_chromium
 from triage.alert import Alert
-from triage.findings import finding_of, in_order
+from triage.findings import in_order
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), needs_chromium]
 

@@ -12,6 +12,7 @@ from unittest import mock
 import pytest
 import pytest_asyncio
 
+from tailrace import chat_model as chat_models
 from tailrace.errors import ConfigError
 from tailrace.events import EXTENSION
 from tailrace.stream.sse import Parser
@@ -20,8 +21,6 @@ from tests.support.gateway import Seen
 from tests.support.http import serve
 from tests.support.openai_stub import OpenAIStub
 from tests.support.processes import Stack, stack
-from triage import model_key
-from triage.model import chat_model
 
 LOGS = "".join(f"2026-01-01T10:{minute:02}:{s:02}Z INFO all is well\n" for minute in range(20) for s in range(0, 60, 6))
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -89,11 +88,11 @@ async def test_a_key_that_another_provider_has_left_does_not_stop_bedrock() -> N
             "TAILRACE_MODEL_KEY": "tailrace/openai",
         }
         with mock.patch.dict(os.environ, settings):
-            assert type(chat_model()).__name__ == "ChatBedrockConverse"
+            assert type(chat_models.chat_model()).__name__ == "ChatBedrockConverse"
 
 
 async def test_a_run_does_not_hang_if_the_store_of_the_key_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model_key, "_READ_S", 0.05)
+    monkeypatch.setattr(chat_models, "_READ_S", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         for name, value in (
             ("AWS_ENDPOINT_URL_SECRETS_MANAGER", f"http://127.0.0.1:{silent.getsockname()[1]}"),
@@ -102,4 +101,4 @@ async def test_a_run_does_not_hang_if_the_store_of_the_key_does_not_answer(monke
             monkeypatch.setenv(name, value)
         with pytest.raises(ConfigError, match=r"TAILRACE_MODEL_KEY has value 'tailrace/openai'.*ReadTimeoutError"):
             async with asyncio.timeout(30):
-                await asyncio.to_thread(model_key.key_in("tailrace/openai"))
+                await asyncio.to_thread(chat_models.key_in("tailrace/openai"))

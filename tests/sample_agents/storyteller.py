@@ -5,7 +5,7 @@ from __future__ import annotations
 from langgraph.graph import START, MessagesState, StateGraph
 
 from tailrace import AgentApp, AgentCard
-from triage.model import chat_model
+from tailrace.chat_model import chat_model
 
 model = chat_model()
 

@@ -13,12 +13,11 @@ Each test is a condition on counts. It needs a clear margin, because false alarm
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from itertools import accumulate
 from math import exp, sqrt
 from typing import NamedTuple
 
-import msgspec
-
+from log_analyst.detectors.histories import History
 from log_analyst.detectors.window import REGULAR, dispersion, pause_lengths
 from log_analyst.readers import levels
 
@@ -30,34 +29,11 @@ _CONFIDENCE_RARE = (0.3, 0.35, 0.35, 0.4, 0.55, 0.65)
 _CONFIDENCE_BURST = (0.6, 0.7, 0.75, 0.85, 0.9, 0.95)
 
 
-class History(NamedTuple):
-    """The counts of a template or a log in each bucket.
-
-    `before` are those before the window; `elsewhere` are the same and, if the window is derived, those after it;
-    `window` are those in it. `traffic` is, for each bucket of the window, the number of other ordinary lines in
-    relation to the time before.
-    """
-
-    before: list[int]
-    elsewhere: list[int]
-    window: list[int]
-    traffic: list[float]
-
-    @property
-    def usual(self) -> float:
-        """The mean of `before`: lines per bucket."""
-        return sum(self.before) / len(self.before) if self.before else 0.0
-
-
-class RateChange(msgspec.Struct, frozen=True):
-    """A stretch of the window with too many or too few lines.
-
-    `begin` and `end` (exclusive) are buckets of the window, `count` its lines, `expected` how many it should have.
-    """
+class Stretch(NamedTuple):
+    """Buckets of the window from `begin` to `end` (exclusive) with too many or too few lines: `expected` are usual."""
 
     begin: int
     end: int
-    count: int
     expected: float
     confidence: float
 
@@ -103,15 +79,12 @@ def unusually_many(count: int, once_before: int, share: float) -> bool:
     return count > expected + sqrt(expected)
 
 
-def burst(level: int, history: History) -> RateChange | None:
+def burst(level: int, history: History) -> Stretch | None:
     """Return the stretch of the window with the largest excess of lines; None if there is no burst."""
     usual = history.usual
     floor = max(usual, 0.5 / max(len(history.window), 1))
     expected = [floor * max(1.0, ratio) for ratio in history.traffic]
-    stretch = _stretch(lambda at: history.window[at] - 2 * expected[at], len(expected))
-    if stretch is None:
-        return None
-    begin, end = stretch
+    begin, end = _stretch([count - 2 * usually for count, usually in zip(history.window, expected, strict=True)])
     count, usually = sum(history.window[begin:end]), sum(expected[begin:end])
     serious = level >= levels.WARNING
     if count < (6 if serious else 10) or count < (2.5 if serious else 3.0) * usually:
@@ -119,22 +92,16 @@ def burst(level: int, history: History) -> RateChange | None:
     sigmas = (count - usually) / sqrt(dispersion(history.before) * usually + 1)
     if sigmas < 6 or not _unprecedented(history, begin, end):
         return None
-    return RateChange(begin, end, count, usually, _CONFIDENCE_BURST[level] * (1 - exp(-sigmas / 6)))
+    return Stretch(begin, end, usually, _CONFIDENCE_BURST[level] * (1 - exp(-sigmas / 6)))
 
 
-def gone(history: History, *, covered: int) -> RateChange | None:
-    """Return the stretch of the window with the most missing lines; None if none are gone.
-
-    Only the first `covered` buckets of the window are tested: the log ends there.
-    """
+def gone(history: History) -> Stretch | None:
+    """Return the stretch of the window with the most missing lines, before the log ends; None if none are gone."""
     usual = history.usual
     if sum(history.before) < 20 or sum(1 for count in history.before if count) < 5:
         return None
-    expected = [usual * min(1.0, ratio) for ratio in history.traffic[:covered]]
-    stretch = _stretch(lambda at: 0.2 * expected[at] - history.window[at], len(expected))
-    if stretch is None:
-        return None
-    begin, end = stretch
+    expected = [usual * min(1.0, ratio) for ratio in history.traffic[: history.covered]]
+    begin, end = _stretch([0.2 * usually - count for count, usually in zip(history.window, expected, strict=False)])
     count, usually = sum(history.window[begin:end]), sum(expected[begin:end])
     missing = usually / dispersion(history.before, REGULAR)
     if missing < 10 or count > 0.05 * usually:
@@ -146,7 +113,7 @@ def gone(history: History, *, covered: int) -> RateChange | None:
         or fewest < 0.3 * usual * span
     ):
         return None
-    return RateChange(begin, end, count, usually, 0.85 * (1 - exp(-missing / 12)))
+    return Stretch(begin, end, usually, 0.85 * (1 - exp(-missing / 12)))
 
 
 def _unprecedented(history: History, begin: int, end: int) -> bool:
@@ -157,24 +124,19 @@ def _unprecedented(history: History, begin: int, end: int) -> bool:
 
 
 def _moving(series: list[int], span: int) -> list[int]:
-    if len(series) < span:
-        return []
-    total = sum(series[:span])
-    sums = [total]
-    for at in range(span, len(series)):
-        total += series[at] - series[at - span]
-        sums.append(total)
-    return sums
+    """Return the sums of `span` neighbours."""
+    sums = list(accumulate(series, initial=0))
+    return [end - begin for begin, end in zip(sums, sums[span:], strict=False)]
 
 
-def _stretch(gain: Callable[[int], float], size: int) -> tuple[int, int] | None:
-    """Return the stretch with the largest sum of gains (Kadane); None if no gain is positive."""
-    best, best_stretch = 0.0, None
+def _stretch(gains: list[float]) -> tuple[int, int]:
+    """Return the stretch with the largest sum of gains (Kadane), an empty one if no gain is positive."""
+    best, best_stretch = 0.0, (0, 0)
     total, begin = 0.0, 0
-    for at in range(size):
+    for at, gain in enumerate(gains):
         if total <= 0:
             total, begin = 0.0, at
-        total += gain(at)
+        total += gain
         if total > best:
             best, best_stretch = total, (begin, at + 1)
     return best_stretch

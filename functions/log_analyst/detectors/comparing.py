@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import msgspec
+
 from log_analyst.detectors import changes
-from log_analyst.detectors.candidate import Candidate
-from log_analyst.detectors.changes import RateChange
+from log_analyst.detectors.changes import Stretch
 from log_analyst.detectors.histories import Histories
 from log_analyst.detectors.timeline import Timeline
+from log_analyst.detectors.window import MOST_LOGS
 from log_analyst.readers import levels
 from log_analyst.readers.mining import Template
 from triage.findings import FindingType
@@ -19,11 +21,32 @@ _ENOUGH_TO_BE_RARE = 100
 _ENOUGH_TO_BE_QUIET, _MOST_LONE_ERRORS = 500, 3
 
 
+class Candidate(msgspec.Struct, frozen=True):
+    """A change of the template `row`, or if it is None, of the whole logs named `name`; it is not in words yet.
+
+    `counts` are all lines of the template or the logs, by bucket of the timeline. Those from bucket `begin` to `stop`
+    (exclusive) are the change's; about `expected` would be usual there. `confidence` is from 0 to 1.
+    """
+
+    type: FindingType
+    row: Template | None
+    name: str
+    level: int
+    counts: list[int]
+    begin: int
+    stop: int
+    expected: float
+    confidence: float
+
+    @property
+    def count(self) -> int:
+        """The number of the change's lines."""
+        return sum(self.counts[self.begin : self.stop])
+
+
 def compare(timeline: Timeline, histories: Histories) -> list[Candidate]:
     """Return what changed in the window of `histories`: nothing in logs that go on as before."""
-    return _without_echoes(
-        [*_firsts(timeline, histories), *_shifts(timeline, histories), *_whole_logs(timeline, histories)]
-    )
+    return _without_echoes([*_firsts(timeline, histories), *_shifts(timeline, histories)])
 
 
 def lone_errors(timeline: Timeline) -> list[Template]:
@@ -31,87 +54,64 @@ def lone_errors(timeline: Timeline) -> list[Template]:
     rows = [row for row in timeline.rows if row.level >= levels.ERROR and not row.coarse]
     if timeline.entries < _ENOUGH_TO_BE_QUIET or sum(row.count for row in rows) > _MOST_LONE_ERRORS:
         return []
-    return [row for row in rows if row.first is not None and row.last is not None]
+    return [row for row in rows if row.times]
 
 
 def _firsts(timeline: Timeline, histories: Histories) -> Iterator[Candidate]:
     """Yield the templates that are new or rare."""
     rare: list[Candidate] = []
     once_before = 0
-    share = histories.share
     for row in (*timeline.rows, *timeline.newcomers):
-        if row.coarse or row.first is None or row.last is None:
+        if row.coarse or not row.times:
             continue
         before = histories.before(row)
         inside = histories.inside(row)
         lifecycle = levels.is_lifecycle(row.text)
-        if before == 1 and (row.level >= levels.WARNING or lifecycle):
-            once_before += 1
-        count = sum(inside)
-        if not count:
+        once_before += before == 1 and (row.level >= levels.WARNING or lifecycle)
+        filled = [at for at, count in enumerate(inside, histories.begin) if count]
+        if not filled:
             continue
-        buckets = sum(1 for cell in inside if cell)
-        row_share = histories.share_of(row)
-        confidence = changes.new(row.level, count, buckets, row_share) if not before else None
-        if confidence is not None:
-            yield Candidate("new_template", row, row.text, row.level, row.first, row.last, row.count, 0.0, confidence)
+        count, share = sum(inside), histories.share([row])
+        sure = changes.new(row.level, count, len(filled), share) if not before else None
+        if sure is not None:
+            last = max(at for at, count in enumerate(row.series) if count)
+            yield Candidate("new_template", row, row.text, row.level, row.series, filled[0], last + 1, 0.0, sure)
             continue
-        if row.variant:
-            continue  # A well-known line may have another word now and then.
-        confidence = changes.rare(row.level, count, buckets, before, row_share, lifecycle=lifecycle)
-        if confidence is not None:
-            start, end = histories.seen(row)
-            rare.append(Candidate("rare", row, row.text, row.level, start, end, count, float(before), confidence))
-    if histories.lines_before >= _ENOUGH_TO_BE_RARE and changes.unusually_many(len(rare), once_before, share):
+        # A well-known line may have another word now and then.
+        sure = changes.rare(row.level, count, len(filled), before, share, lifecycle=lifecycle)
+        if sure is not None and not row.variant:
+            stretch = filled[0], filled[-1] + 1
+            rare.append(Candidate("rare", row, row.text, row.level, row.series, *stretch, 0.0, sure))
+    enough = histories.lines_before >= _ENOUGH_TO_BE_RARE
+    if enough and changes.unusually_many(len(rare), once_before, histories.share()):
         yield from rare
 
 
 def _shifts(timeline: Timeline, histories: Histories) -> Iterator[Candidate]:
-    """Yield the templates that burst or are gone."""
+    """Yield what bursts or is gone: templates, all ordinary lines, and logs."""
+
+    def candidate(
+        kind: FindingType, row: Template | None, name: str, level: int, counts: list[int], found: Stretch
+    ) -> Candidate:
+        begin, end = histories.begin + found.begin, histories.begin + found.end
+        return Candidate(kind, row, name, level, counts, begin, end, found.expected, found.confidence)
+
     for row in timeline.rows:
         if row.coarse or not histories.before(row):
             continue
-        history = histories.of(row)
-        change = changes.burst(row.level, history)
-        if change is not None:
-            yield _candidate("burst", row, row.text, row.level, change, histories)
+        history = histories.of_row(row)
+        if (found := changes.burst(row.level, history)) is not None:
+            yield candidate("burst", row, row.text, row.level, row.series, found)
         # It is good news if warnings and errors stop.
-        change = changes.gone(history, covered=histories.covered(row)) if row.level < levels.WARNING else None
-        if change is not None:
-            yield _candidate("gone", row, row.text, row.level, change, histories)
-
-
-def _whole_logs(timeline: Timeline, histories: Histories) -> Iterator[Candidate]:
-    """Yield a burst of all ordinary lines, and the logs that fell silent."""
-    change = changes.burst(levels.INFO, histories.ordinary)
-    if change is not None:
-        cells = histories.ordinary_cells
-        yield _candidate("burst", None, "all ordinary lines", levels.INFO, change, histories, cells)
-    for stream, history, covered in histories.logs():
-        change = changes.gone(history, covered=covered)
-        if change is not None:
-            yield _candidate(
-                "gone", None, f"all lines of {stream.name}", levels.WARNING, change, histories, stream.series
-            )
-
-
-def _candidate(
-    kind: FindingType,
-    row: Template | None,
-    name: str,
-    level: int,
-    change: RateChange,
-    histories: Histories,
-    cells: list[int] | None = None,
-) -> Candidate:
-    start, end = histories.times(change.begin, change.end)
-    if row is not None and kind == "burst" and row.first is not None and row.last is not None:
-        start, end = max(start, row.first), max(min(end, row.last), start)
-    first = histories.window[0]
-    buckets = first + change.begin, first + change.end
-    return Candidate(
-        kind, row, name, level, start, end, change.count, change.expected, change.confidence, *buckets, cells or []
-    )
+        if row.level < levels.WARNING and (found := changes.gone(history)) is not None:
+            yield candidate("gone", row, row.text, row.level, row.series, found)
+    if (found := changes.burst(levels.INFO, histories.of_ordinary())) is not None:
+        yield candidate("burst", None, "all ordinary lines", levels.INFO, histories.ordinary, found)
+    logs = timeline.streams.values()
+    for log in logs if len(logs) <= MOST_LOGS else ():
+        # An error log is silent when all is well.
+        if not log.errors_only and (found := changes.gone(histories.of_log(log))) is not None:
+            yield candidate("gone", None, f"all lines of {log.name}", levels.WARNING, log.series, found)
 
 
 def _without_echoes(candidates: list[Candidate]) -> list[Candidate]:
@@ -121,19 +121,18 @@ def _without_echoes(candidates: list[Candidate]) -> list[Candidate]:
     template, unless one template's burst is most of it.
     """
     silent = [c for c in candidates if c.row is None and c.type == "gone"]
-    extra = max((c.count - c.expected for c in candidates if c.row and c.type == "burst"), default=0.0)
-    surge = next((c for c in candidates if c.row is None and c.type == "burst"), None)
-    if surge is not None and extra > 0.6 * (surge.count - surge.expected):
-        surge = None
-    kept = []
-    for candidate in candidates:
-        overlaps = any(c.start <= candidate.end and candidate.start <= c.end for c in silent)
-        if candidate.row is not None and candidate.type == "gone" and overlaps:
-            continue
-        if candidate.type == "burst" and candidate.level < levels.WARNING and candidate is not surge:
-            if candidate.row is None:
-                continue
-            if surge is not None and candidate.count * surge.expected < 2 * surge.count * candidate.expected:
-                continue
-        kept.append(candidate)
-    return kept
+    bursts = [c for c in candidates if c.type == "burst" and c.level < levels.WARNING]
+    surge = next((c for c in bursts if c.row is None), None)
+    echoes = [surge]
+    if surge is not None:
+        single = [c for c in candidates if c.type == "burst" and c.row is not None]
+        most = max((c.count - c.expected for c in single), default=0.0)
+        if most <= 0.6 * (surge.count - surge.expected):
+            usual = 2 * surge.count / surge.expected
+            echoes = [c for c in bursts if c.row is not None and c.count < usual * c.expected]
+    return [
+        c
+        for c in candidates
+        if c not in echoes
+        and not (c.row and c.type == "gone" and any(s.begin < c.stop and c.begin < s.stop for s in silent))
+    ]

@@ -42,7 +42,12 @@ def newcomers(origins: Iterable[Template], streams: Mapping[int, Stream], grid: 
         left = [origin for origin in known if origin.count >= _FEWEST and (origin.last or 0.0) < left_by]
         if sum(_stands_out(origin, log, grid) for origin in left) < len(standing):
             found += standing
-    return found
+    by_name: dict[str, Template] = {}
+    for origin in found:
+        if by_name.setdefault(origin.body, origin) is not origin:  # it writes into several logs
+            by_name[origin.body].absorb(origin)
+            by_name[origin.body].count_over(grid)
+    return list(by_name.values())
 
 
 def _stands_out(origin: Template, log: Stream, grid: Grid) -> bool:

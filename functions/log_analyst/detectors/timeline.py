@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from operator import add
+from itertools import chain
 
 import msgspec
 
@@ -61,18 +61,19 @@ def timeline_of(
 
     `streams` has, by its number, each log's name, the times of its lines, and how many are warnings or worse.
     """
-    totals = [0] * (grid.size if grid else 0)
-    ordinary = [0] * len(totals)
-    for template in templates:
-        template.count_over(grid)
-        totals = list(map(add, totals, template.series))
-        if template.level < levels.WARNING:
-            ordinary = list(map(add, ordinary, template.series))
     serious = [template for template in templates if template.level >= levels.WARNING]
     others = [template for template in templates if template.level < levels.WARNING]
     # Errors come first, but thousands of them must not push out the ordinary lines that may have stopped.
     rows = (serious[:_SERIOUS] + others + serious[_SERIOUS:])[:_ROWS]
+    for row in rows:
+        row.count_over(grid)
     untimed = entries - sum(len(template.times) for template in templates)
+    totals, ordinary = (
+        grid.counts(chain.from_iterable(template.times for template in templates if template.level < level))[0]
+        if grid
+        else []
+        for level in (levels.CRITICAL + 1, levels.WARNING)
+    )
     return Timeline(entries, untimed, grid, rows, len(templates) - len(rows), _streams(streams, grid), totals, ordinary)
 
 

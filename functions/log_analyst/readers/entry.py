@@ -36,32 +36,24 @@ def request_entry(time: float | None, request: str, status: int, caller: str) ->
     return Entry(time, levels.of_status(status), f"(no HTTP request) {status}", True, origin=caller)
 
 
-def named(time: float | None, level: int, text: str, source: str | None = None, host: str = "") -> Entry | None:
+def named(time: float | None, level: int, text: str, source: str, host: str) -> Entry:
     """Return an entry whose level and `source` (an application, a logger) are not in its text.
 
     They are put in front, as its header, so that templates show them.
     """
-    if time is None:
-        return None
     header = "" if level == levels.UNKNOWN else f"{levels.NAMES[level]} "
     if source:
         header += f"{source}: "
     return Entry(time, level, header + text, header=len(header), origin=host)
 
 
-def structured(fields: Fields, stamps: Timestamps, prefix: str = "") -> Entry | None:
-    """Return the entry of a line with fields. Behind a prefix, its time counts if the fields have none."""
+def structured(fields: Fields, stamps: Timestamps, prefix: str = "") -> Entry:
+    """Return the entry of a line with fields. Without a time in them, the one in the prefix or the text counts."""
     time = stamps.value(fields.time)
-    if time is None and prefix:
-        before = stamps.find(prefix)
-        time = before.seconds if before else None
+    # Docker's json-file and CloudWatch's events wrap a line that has its own time.
+    for text in (prefix, fields.text) if time is None else ():
+        if time is None and (found := stamps.find(text)) is not None:
+            time = found.seconds
     if fields.request is not None and fields.status is not None:
         return request_entry(time, fields.request, fields.status, fields.caller)
-    level = levels.level_of(fields.level)
-    if time is None or level == levels.UNKNOWN:
-        # Docker's json-file and CloudWatch's events wrap a line that has its own time and level.
-        inner = stamps.find(fields.text) if time is None else None
-        time = inner.seconds if inner else time
-        text = f"{fields.source}: {fields.text}" if fields.source else fields.text
-        return Entry(time, level, text, header=len(text) - len(fields.text), origin=fields.host)
-    return named(time, level, fields.text, fields.source, fields.host)
+    return named(time, levels.level_of(fields.level), fields.text, fields.source, fields.host)

@@ -1,4 +1,8 @@
-"""The log formats: a parser for each turns one line into an entry, or returns None if it has another format."""
+"""The log formats: a parser for each turns one line into an entry, or returns None if it has another format.
+
+Formats with a layout of their own are a table of patterns. Their groups are the fields of an entry: `pri` is a syslog
+priority; with a `request` and its `status` the entry is one of an access log.
+"""
 
 from __future__ import annotations
 
@@ -7,95 +11,76 @@ from collections.abc import Callable
 
 from log_analyst.readers import levels
 from log_analyst.readers.entry import Entry, named, request_entry
-from log_analyst.readers.jsonlines import json_behind_prefix, json_line
-from log_analyst.readers.logfmt import logfmt
-from log_analyst.readers.request_lines import request_line
+from log_analyst.readers.masking import METHODS
+from log_analyst.readers.records import W3cLog, json_line, logfmt
 from log_analyst.readers.timestamps import Timestamps
-from log_analyst.readers.w3c import W3cLog
 
 Parser = Callable[[str, Timestamps], Entry | None]
 
-_ACCESS = re.compile(
-    r"(?P<first>\S+) (?P<second>\S+) .{0,200}?\[(?P<time>\d\d/[A-Z][a-z]{2}/\d{4}:[^\]]{8,24})\] "
-    r"\"(?P<request>(?:[^\"\\]|\\.)*)\" (?P<status>\d{3}) (?:\d+|-)(?= |$)"
-)
-_NGINX_ERROR = re.compile(
-    r"(?P<time>\d{4}/\d\d/\d\d \d\d:\d\d:\d\d) \[(?P<level>[a-z]+)\] \d+#\d+: (?:\*\d+ )?(?P<text>.*)"
-)
-_APACHE_ERROR = re.compile(
-    r"\[(?P<time>[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d [\d:.]+ \d{4})\] \[(?:(?P<module>[\w-]*):)?(?P<level>[a-z]+\d?)\] "
-    r"(?:\[pid [^\]]*\] )?(?:\[client [^\]]*\] )?(?P<text>.*)"
-)
-_SYSLOG_5424 = re.compile(
-    r"<(?P<pri>\d{1,3})>1 (?P<time>\S+) (?P<host>\S+) (?P<app>\S+) \S+ \S+ "
-    r"(?:-|(?:\[(?:[^\]\"]|\"(?:[^\"\\]|\\.)*\")*\])+)(?: (?P<text>.*))?$"
-)
 # In "ERROR pool is full: 20 of 20" and "Caused by: …" no host is meant.
-_NO_HOSTS = frozenset(["Caused", *(each for w in levels.WORDS for each in (w, w.upper(), w.capitalize()))])
-_SYSLOG_3164 = re.compile(
-    r"(?:<(?P<pri>\d{1,3})>)?"
-    r"(?P<time>[A-Z][a-z]{2} [ \d]\d (?:\d{4} )?\d\d:\d\d:\d\d(?:\.\d+)?"
-    r"|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d))"
+_NO_HOST = "|".join(["Caused", *(each for w in levels.WORDS for each in (w, w.upper(), w.capitalize()))])
+_ISO = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)"
+_LAYOUTS = {
+    # Common or combined, also with more fields at the end, and with a virtual host before the caller, after whom
+    # stands a -.
+    "access log": r"(?:\S+ (?!- ))?(?P<caller>\S+) .{0,200}?\[(?P<time>\d\d/[A-Z][a-z]{2}/\d{4}:[^\]]{8,24})\] "
+    r"\"(?P<request>(?:[^\"\\]|\\.)*)\" (?P<status>\d{3}) (?:\d+|-)(?= |$)",
+    # The text from `, client:` on names the request, not the error.
+    "nginx error log": r"(?P<time>\d{4}/\d\d/\d\d \d\d:\d\d:\d\d) \[(?P<level>[a-z]+)\] \d+#\d+: (?:\*\d+ )?"
+    r"(?P<text>.*?)(?:, client: .*)?$",
+    "Apache error log": r"\[(?P<time>[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d [\d:.]+ \d{4})\] "
+    r"\[(?:(?P<app>[\w-]*):)?(?P<level>[a-z]+\d?)\] (?:\[pid [^\]]*\] )?(?:\[client [^\]]*\] )?(?P<text>.*)",
+    "syslog (RFC 5424)": r"<(?P<pri>\d{1,3})>1 (?P<time>\S+) (?P<host>\S+) (?P<app>\S+) \S+ \S+ "
+    r"(?:-|(?:\[(?:[^\]\"]|\"(?:[^\"\\]|\\.)*\")*\])+)(?: \ufeff?(?P<text>.*))?$",
+    # RFC 3164, also without a priority or with an ISO time. "2025-07-07T18:00:07Z Timeout reached: 30 s" has no host.
+    "syslog": r"(?:<(?P<pri>\d{1,3})>)?(?P<time>[A-Z][a-z]{2} [ \d]\d (?:\d{4} )?\d\d:\d\d:\d\d(?:\.\d+)?"
+    rf"|(?<=>){_ISO}|{_ISO}(?= [A-Za-z]*[^A-Za-z ]| \S+ [^:\[]{{1,48}}\[\d+\]:)) (?!(?:{_NO_HOST}) )(?P<host>[\w.:-]+) "
     # Only a name before a process id has spaces in it.
-    r" (?P<host>[\w.:-]+) "
-    r"(?:(?P<app>[^\s:\[]{1,48})(?P<pid>\[\d+\])?|(?P<spaced>[^\s:\[][^:\[]{0,47})\[\d+\]): (?P<text>.*)"
-)
+    r"(?P<app>[^\s:\[]{1,48}(?=(?:\[\d+\])?: )|[^\s:\[][^:\[]{0,47}(?=\[\d+\]: ))(?:\[\d+\])?: (?P<text>.*)",
+}
+_REQUEST = re.compile(r"\"([A-Z]{3,10}) (?:[a-z]+://[^/\s]*)?(\S{0,4000}) HTTP/[\d.]{1,3}\"(?: ([1-5]\d\d)(?![\w.]))?")
+# A status among other numbers: processing times, bytes.
+_STATUS = re.compile(r"[\d./-]+ ([1-5]\d\d) (?:[\d-]|$)")
+# Before the request, or as Envoy's X-Forwarded-For in quotes after it: a browser's version is no address.
+_CALLER = re.compile(r"(?<![\w./])\d{1,3}(?:\.\d{1,3}){3}(?![\w.])")
+_FORWARDED_FOR = re.compile(r"\"(\d{1,3}(?:\.\d{1,3}){3})[\",]")
 _PUNCTUATION = " \t-:|,;]"
 
 
-def access(line: str, stamps: Timestamps) -> Entry | None:
-    """Parse an access log of nginx or Apache: common or combined format, also with more fields at the end."""
-    match = _ACCESS.match(line)
-    if match is None:
+def _by_layout(layout: str) -> Parser:
+    pattern = re.compile(layout)
+
+    def parse(line: str, stamps: Timestamps) -> Entry | None:
+        match = pattern.match(line)
+        time = stamps.value(match["time"]) if match is not None else None
+        if match is None or time is None:
+            return None
+        fields = match.groupdict()
+        if fields.get("request") is not None:
+            return request_entry(time, fields["request"], int(fields["status"]), fields["caller"])
+        pri = fields.get("pri")
+        level = levels.level_of(fields.get("level")) if pri is None else levels.of_syslog(int(pri))
+        return named(time, level, fields["text"] or "", fields.get("app") or "", fields.get("host") or "")
+
+    return parse
+
+
+def request_line(line: str, stamps: Timestamps) -> Entry | None:
+    """Parse an access log of any layout: a time, a request in quotes, and a status.
+
+    The status comes before the request in the logs of AWS's load balancers and of HAProxy, after it in those of Envoy,
+    S3 and uvicorn.
+    """
+    match = _REQUEST.search(line) if " HTTP/" in line else None
+    if match is None or match[1] not in METHODS:
         return None
-    first, second, stamp, request, status = match.groups()
-    time = stamps.value(stamp)
-    if time is None:
+    status = match[3] or ((before := _STATUS.search(line[: match.start()][-400:])) and before[1])
+    found = stamps.find(line)
+    if not status or found is None:
         return None
-    # The name of a virtual host may stand before the caller, who has no identity after it (-).
-    return request_entry(time, request, int(status), first if second == "-" else second)
-
-
-def nginx_error(line: str, stamps: Timestamps) -> Entry | None:
-    """Parse nginx's error log. The text from `, client:` on names the request, not the error, so it is left out."""
-    match = _NGINX_ERROR.match(line)
-    if match is None:
-        return None
-    stamp, level, text = match.groups()
-    return named(stamps.value(stamp), levels.level_of(level), text.split(", client: ", 1)[0])
-
-
-def apache_error(line: str, stamps: Timestamps) -> Entry | None:
-    """Parse Apache's error log, 2.2 and 2.4."""
-    match = _APACHE_ERROR.match(line)
-    if match is None:
-        return None
-    stamp, module, level, text = match.groups()
-    return named(stamps.value(stamp), levels.level_of(level), text, module)
-
-
-def syslog_5424(line: str, stamps: Timestamps) -> Entry | None:
-    """Parse syslog as in RFC 5424."""
-    match = _SYSLOG_5424.match(line)
-    if match is None:
-        return None
-    pri, stamp, host, app, text = match.groups()
-    return named(stamps.value(stamp), levels.of_syslog(int(pri)), (text or "").lstrip("\ufeff"), app, host)
-
-
-def syslog_3164(line: str, stamps: Timestamps) -> Entry | None:
-    """Parse syslog as in RFC 3164, and as files have it: without a priority, or with an ISO time."""
-    match = _SYSLOG_3164.match(line)
-    if match is None:
-        return None
-    pri, stamp, host, name, pid, spaced, text = match.groups()
-    app = name or spaced
-    # "2025-07-07T18:00:07Z Timeout reached: 30 s" has no host either: only a syslog has times without a year.
-    is_sentence = stamp[0].isdigit() and not (pri or pid or spaced) and host.isalpha()
-    time = None if is_sentence or host in _NO_HOSTS else stamps.value(stamp)
-    if time is None:
-        return None
-    return named(time, levels.UNKNOWN if pri is None else levels.of_syslog(int(pri)), text, app, host)
+    caller = _CALLER.search(line, 0, match.start()) or _FORWARDED_FOR.search(line, match.end())
+    request = f"{match[1]} {match[2] or '/'}"
+    return request_entry(found.seconds, request, int(status), caller[caller.re.groups] if caller else "")
 
 
 def plain(line: str, stamps: Timestamps) -> Entry | None:
@@ -112,6 +97,9 @@ def plain(line: str, stamps: Timestamps) -> Entry | None:
     return Entry(timestamp.seconds, levels.UNKNOWN, f"{before} {text}", header=header)
 
 
+_BY_LAYOUT = {name: _by_layout(layout) for name, layout in _LAYOUTS.items()}
+
+
 def parsers() -> dict[str, Parser]:
     """Return the parsers of one log, by the name of their format. They may keep what they learn about it.
 
@@ -119,14 +107,10 @@ def parsers() -> dict[str, Parser]:
     """
     return {
         "W3C access log": W3cLog(),
-        "access log": access,
-        "other access log": request_line,
-        "nginx error log": nginx_error,
-        "Apache error log": apache_error,
-        "JSON behind a prefix": json_behind_prefix,
-        "logfmt": logfmt,
-        "syslog (RFC 5424)": syslog_5424,
-        "syslog": syslog_3164,
         "JSON lines": json_line,
+        "access log": _BY_LAYOUT["access log"],
+        "other access log": request_line,
+        "logfmt": logfmt,
+        **_BY_LAYOUT,
         "plain text": plain,
     }

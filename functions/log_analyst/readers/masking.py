@@ -80,7 +80,10 @@ class Masker(dict[str, str]):
 
     def text(self, text: str) -> str:
         """Return `text` with its variable parts masked and each run of white space as one space."""
-        text = text[:TEXT_LIMIT]
+        is_cut, text = len(text) > TEXT_LIMIT, text[:TEXT_LIMIT]
+        for quote in "\"'":
+            if is_cut and text.count(quote) % 2:
+                text += quote  # it was closed behind the cut
         if '"' in text or "'" in text:
             text = self._without_quotes(text)
         if "tatus" in text or "TATUS" in text:

@@ -20,12 +20,11 @@ from log_analyst.readers.paths import collapsed
 from log_analyst.readers.reconciling import reconciled
 from log_analyst.readers.shapes import VALUE, Shape, shape_of, shown
 
-SHAPES = 20_000  # that are kept until they are reconciled; if more than half then remain, lines share coarse templates
-ORIGINS = 20_000  # hosts and callers that are counted
+# That are kept until they are reconciled; if more than half then remain, further lines share a template for each level.
+SHAPES = 20_000
 ROUTES = 20_000  # of access logs; after them, requests of new routes are only counted by method and status
+ORIGINS = 20_000  # hosts and callers that are counted
 REMEMBERED = 50_000  # texts whose template is remembered; others are matched again each time
-_TEMPLATES = 1_000  # of one level; the others are counted in coarse templates
-_COARSE = 100
 _HEADS = 20_000  # headers whose words are remembered
 _HEADS_OF_ONE = 50  # of one template
 
@@ -45,7 +44,9 @@ class Template:
         "times", "variant",
     )  # fmt: skip
 
-    def __init__(self, level: int, body: str, at: tuple[int, int, int]) -> None:
+    def __init__(
+        self, level: int, body: str, at: tuple[int, int, int], *, access: bool = False, coarse: bool = False
+    ) -> None:
         self.level = level
         self.body = body
         self.head: str | None = None
@@ -54,8 +55,8 @@ class Template:
         self.count = 0
         self.times = array("d")
         self.streams: set[int] = set()
-        self.access = False
-        self.coarse = False
+        self.access = access
+        self.coarse = coarse
         self.variant = False
         self.series: list[int] = []
         self.older = self.later = 0
@@ -84,17 +85,11 @@ class Template:
         """Count the lines in the buckets of a grid."""
         self.series, self.older, self.later = grid.counts(self.times) if grid else ([], 0, 0)
 
-    def forget_after(self, moment: float) -> int:
-        """Drop the lines later than `moment` (seconds since the epoch); return how many there were."""
+    def keep_times(self, first: float, last: float) -> int:
+        """Drop the times outside `first` to `last` (seconds since the epoch), but not their lines; return how many."""
         timed = len(self.times)
-        self.keep_times(-inf, moment)
-        later = timed - len(self.times)
-        self.count -= later
-        return later
-
-    def keep_times(self, first: float, last: float) -> None:
-        """Drop the times outside `first` to `last` (seconds since the epoch), but not their lines."""
         self.times = _between(self.times, first, last)
+        return timed - len(self.times)
 
     def absorb(self, other: Template) -> None:
         """Add the lines of `other` to this template."""
@@ -133,7 +128,7 @@ class Miner:
         self._masker = Masker()
         self._remembered: dict[tuple[int, str], Template] = {}
         self._shapes: dict[tuple[int, Shape], Template] = {}
-        self._routes: dict[tuple[int, str], Template] = {}
+        self._routes: dict[tuple[int, Shape], Template] = {}  # a request is a shape of one word
         self._coarse: dict[tuple[int, str], Template] = {}
         self._heads: dict[str, tuple[str, int]] = {}
         self._full = False
@@ -159,8 +154,7 @@ class Miner:
         if template is None:
             if len(self._remembered) >= REMEMBERED:
                 self._remembered.clear()
-            template = self._route(level, text, at) if access else self._shaped(level, text, at)
-            self._remembered[level, text] = template
+            template = self._remembered[level, text] = self._found(level, text, at, access)
         if template.head is not head:
             template.add_head(head)
         template.count += 1
@@ -178,9 +172,11 @@ class Miner:
 
     def forget_after(self, moment: float) -> int:
         """Drop the lines later than `moment` (seconds since the epoch); return how many there were."""
-        for origin in self.origins.values():
-            origin.forget_after(moment)
-        forgotten = sum(template.forget_after(moment) for template in self._all())
+        forgotten = 0
+        for template in self._all():
+            later = template.keep_times(-inf, moment)
+            template.count -= later
+            forgotten += later
         self.keep_times(-inf, moment)
         self.entries -= forgotten
         return forgotten
@@ -199,19 +195,9 @@ class Miner:
         self._reconcile()
         self._collapse_routes()
         by_text: dict[tuple[int, str], Template] = {}
-        per_level: Counter[int] = Counter()
         for template in sorted(self._all(), key=lambda t: (not t.access, -t.count)):
-            if not template.count:
-                continue
-            if not template.access and not template.coarse:
-                per_level[template.level] += 1
-                if per_level[template.level] > _TEMPLATES:
-                    coarse = self._coarse_template(template.level, template.text, template.at)
-                    coarse.absorb(template)
-                    template = coarse
-            known = by_text.setdefault((template.level, template.text), template)
-            if known is not template:
-                known.absorb(template)
+            if template.count and by_text.setdefault((template.level, template.text), template) is not template:
+                by_text[template.level, template.text].absorb(template)
         return sorted(by_text.values(), key=lambda t: (-t.level, -t.count, t.text))
 
     def _count_origin(self, name: str, time: float, stream: int, at: tuple[int, int, int]) -> None:
@@ -241,29 +227,24 @@ class Miner:
         head = self._heads[header] = (" ".join(words).strip(" -"), level)
         return head
 
-    def _route(self, level: int, text: str, at: tuple[int, int, int]) -> Template:
-        template = self._routes.get((level, text))
-        if template is None:
-            if len(self._routes) >= ROUTES:
-                return self._coarse_of(level, f"{text.partition(' ')[0]} <*> {text.rpartition(' ')[2]}", at)
-            template = self._routes[level, text] = Template(level, text, at)
-            template.access = True
-        return template
-
-    def _shaped(self, level: int, text: str, at: tuple[int, int, int]) -> Template:
+    def _found(self, level: int, text: str, at: tuple[int, int, int], access: bool) -> Template:
+        """Return the template of a masked text, which may be a new one."""
         level = levels.level_in(text) if level == levels.UNKNOWN else level
-        shape = shape_of(text)
-        template = self._shapes.get((level, shape))
-        if template is None:
-            if not self._full and len(self._shapes) >= SHAPES:
-                self._reconcile()
-                self._full = len(self._shapes) > SHAPES // 2
-            if self._full:
-                return self._coarse_template(level, text, at)
-            template = self._shapes[level, shape] = Template(level, text, at)
-        else:
+        shape = (text,) if access else shape_of(text)
+        template = (self._routes if access else self._shapes).get((level, shape))
+        if template is not None:
             template.body = _common(template.body, text, shape)
-        return template
+            return template
+        if not access and not self._full and len(self._shapes) >= SHAPES:
+            self._reconcile()
+            self._full = len(self._shapes) > SHAPES // 2
+        if not (len(self._routes) >= ROUTES if access else self._full):
+            template = (self._routes if access else self._shapes)[level, shape] = Template(
+                level, text, at, access=access
+            )
+            return template
+        text = f"{text.partition(' ')[0]} <*> {text.rpartition(' ')[2]}" if access else "<*>"
+        return self._coarse.setdefault((level, text), Template(level, text, at, coarse=True))
 
     def _reconcile(self) -> None:
         """Merge the templates whose shapes differ only in words that vary."""
@@ -282,17 +263,6 @@ class Miner:
                     known.absorb(template)
         self._shapes = merged
         self._remembered.clear()
-
-    def _coarse_template(self, level: int, text: str, at: tuple[int, int, int]) -> Template:
-        word = text.split(" ", 1)[0]
-        return self._coarse_of(level, f"{word} <*>" if word.isalpha() and len(self._coarse) < _COARSE else "<*>", at)
-
-    def _coarse_of(self, level: int, text: str, at: tuple[int, int, int]) -> Template:
-        template = self._coarse.get((level, text))
-        if template is None:
-            template = self._coarse[level, text] = Template(level, text, at)
-            template.coarse = True
-        return template
 
     def _collapse_routes(self) -> None:
         """Collapse the routes of each method and status, so that a scanner's paths do not hide the real routes."""

@@ -69,23 +69,15 @@ _STYLES = {
 
 
 class _Style(NamedTuple):
-    """A way to write times; `parts` are the names of its groups, without the fraction, which always varies."""
+    """A way to write times."""
 
     name: str
     pattern: re.Pattern[str]
-    parts: tuple[str, ...]
-    has_fraction: bool
 
 
-def _style(name: str, pattern: str) -> _Style:
-    compiled = re.compile(pattern)
-    parts = {part for part in compiled.groupindex if part != "fraction"}
-    return _Style(name, compiled, tuple(parts), parts != compiled.groupindex.keys())
-
-
-_ALL = [_style(name, pattern) for name, pattern in _STYLES.items()]
+_ALL = [_Style(name, re.compile(pattern)) for name, pattern in _STYLES.items()]
 # A time of day may be part of any text, so it counts only at a line's start, and if the log has no other times.
-_CLOCK = _style("clock", rf"^\[?(?P<b>{_HMS})(?:[.,:](?P<fraction>\d{{1,9}}))?(?![\d:])")
+_CLOCK = _Style("clock", re.compile(rf"^\[?(?P<b>{_HMS})(?:[.,:](?P<fraction>\d{{1,9}}))?(?![\d:])"))
 _YEARLESS = frozenset(["syslog", "glog", "logcat", "clock"])
 _SLASHED = re.compile(r"(?<![\d/])(\d\d?)/(\d\d?)/((?:19|20)\d\d),? \d")
 # What follows a time that is part of a file's name: grep puts the name in front of each line.
@@ -114,7 +106,7 @@ class Timestamps:
         self.day_first: bool | None = None
         self.assumptions: dict[str, str] = {}
         self._learned: tuple[_Style, int] | None = None
-        self._last: tuple[tuple[str | None, ...], float | None] = ((), None)
+        self._last: tuple[dict[str, str | None], float | None] = ({}, None)
         self._fields: Timestamps | None = None
         self._midnight: float | None = None
         self._in_day = 0.0
@@ -150,7 +142,7 @@ class Timestamps:
         for at in range(1, max(map(len, rows), default=0)):
             seconds = {row[at] for row in rows if len(row) > at and _SECONDS.fullmatch(row[at])}
             if len(seconds) > 2 and sum(len(row) > at and row[at] in seconds for row in rows) >= 0.95 * len(rows):
-                self._epochs = _style("epoch", rf"^(?:\S+\s+){{{at}}}(?P<b>{_SECONDS.pattern})(?!\S)")
+                self._epochs = _Style("epoch", re.compile(rf"^(?:\S+\s+){{{at}}}(?P<b>{_SECONDS.pattern})(?!\S)"))
                 break
 
     def restart(self) -> None:
@@ -210,12 +202,12 @@ class Timestamps:
         return TimeInLine(seconds, match.start("b"), match.end())
 
     def _seconds(self, style: _Style, match: re.Match[str]) -> float | None:
-        written = match.group(0, *style.parts)[1:]
+        parts = match.groupdict()
+        fraction = parts.pop("fraction", None)  # it always varies
         known, whole = self._last
-        if written != known or style is _CLOCK:
-            whole = self._whole(style.name, dict(zip(style.parts, written, strict=True)))
-            self._last = (written, whole)
-        fraction = match["fraction"] if style.has_fraction else None
+        if parts != known or style is _CLOCK:
+            whole = self._whole(style.name, parts)
+            self._last = (parts, whole)
         return whole + float(f"0.{fraction}") if whole is not None and fraction else whole
 
     def _whole(self, style: str, parts: dict[str, str | None]) -> float | None:

@@ -18,7 +18,6 @@ _PARTS = (
     "frontend",
     "functions/gateway",
     "functions/sweeper",
-    "functions/triage",
     "layers/agents",
     "layers/models",
     "layers/runtime",

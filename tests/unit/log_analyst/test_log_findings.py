@@ -337,6 +337,20 @@ def test_a_host_that_was_never_there_is_told_with_its_first_line() -> None:
     assert "web-9" in finding.evidence["example"]
 
 
+def test_a_host_that_writes_into_two_logs_is_told_once() -> None:
+    rng = random.Random(3)
+    logs = {
+        name: [
+            (at, syslog_line(rng, at).replace("web-1", rng.choice(hosts_of(at))))
+            for at in moments(rng, T0, T0 + HOUR, 60)
+        ]
+        for name in ("shop.log", "mail.log")
+    }
+    [finding] = run(asked(*(file(text_of(lines), name) for name, lines in logs.items()))).findings
+    assert finding.subject == "host web-9"
+    assert finding.evidence["count"] == sum("web-9" in line for lines in logs.values() for _, line in lines)
+
+
 def test_a_caller_that_was_never_there_is_told_and_the_usual_coming_and_going_is_not() -> None:
     rng = random.Random(3)
     usual = [(at, access_line(rng, at)) for at in moments(rng, T0, T0 + HOUR, 60)]

@@ -85,6 +85,8 @@ OF_A_FILE: dict[str, Callable[[str], object]] = {
 @example(shape=("a@", "=/", "é"))
 @example(shape=("", "1-", ".a"))
 @example(shape=("/", "1a", "!"))
+@example(shape=('"', ", ", '"'))
+@example(shape=("'", ", ", "'"))
 def test_the_time_for_a_line_is_linear_in_its_length(parser: str, shape: Shape) -> None:
     assert_linear(OF_A_LINE[parser], shape)
 

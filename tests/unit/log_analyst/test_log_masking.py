@@ -88,3 +88,8 @@ def test_only_the_most_frequent_of_many_routes_are_kept() -> None:
 @given(st.dictionaries(st.text(alphabet="/ab", max_size=30), st.integers(1, 9), max_size=60))
 def test_every_route_is_mapped_to_a_kept_or_collapsed_one(routes: dict[str, int]) -> None:
     assert collapsed(routes).keys() == routes.keys()
+
+
+def test_a_quoted_text_that_is_too_long_is_a_value_as_a_short_one_is() -> None:
+    texts = (f'query "SELECT {"column, " * words} 1" failed' for words in (1, 400))
+    assert {Masker().text(text)[:11] for text in texts} == {"query <str>"}

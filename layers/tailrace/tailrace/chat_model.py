@@ -1,22 +1,54 @@
-"""The key of a model's provider, from AWS Secrets Manager (`TAILRACE_MODEL_KEY`).
+"""The chat model that `TAILRACE_MODEL` names, with the key that `TAILRACE_MODEL_KEY` names.
 
-It is read when a request needs it and not when the process starts, so no snapshot and no environment variable has it.
-A key that is replaced in Secrets Manager is used within minutes.
+The key is in AWS Secrets Manager. It is read when a request needs it and not when the process starts, so no snapshot
+and no environment variable has it. A key that is replaced there is used within minutes.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
+from tailrace.config import Settings
 from tailrace.errors import ConfigError
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
 
 _KEPT_S = 300.0
 # The run that needs the key waits, and goes on without the model if there is none.
 _CONNECT_S, _READ_S, _TRIES = 1.0, 2.0, 2
+
+
+def chat_model() -> BaseChatModel | None:
+    """Return the model that `TAILRACE_MODEL` names (`openai:gpt-5.1`, `bedrock_converse:…`), None if it is unset.
+
+    The provider's package is imported here, so that agents without a model do not pay for it.
+
+    Raises:
+        ConfigError: the provider is unknown or its package is not installed.
+    """
+    settings = Settings.load(os.environ)
+    return _load(settings.model, settings.model_key) if settings.model else None
+
+
+@cache
+def _load(name: str, secret: str) -> BaseChatModel:
+    # Bedrock is asked with the function's role. A key is another provider's, from before.
+    takes_key = bool(secret) and not name.startswith("bedrock")
+    key: dict[str, Any] = {"api_key": key_in(secret)} if takes_key else {}
+    try:
+        from langchain.chat_models import init_chat_model
+
+        model: BaseChatModel = init_chat_model(name, **key)
+    except (ImportError, ValueError) as error:
+        raise ConfigError("TAILRACE_MODEL", name, f"provider:model of an installed provider ({error})") from None
+    return model
 
 
 def key_in(secret: str) -> Callable[[], str]:
