@@ -90,8 +90,8 @@ def plain(line: str, stamps: Timestamps) -> Entry | None:
         return None
     before = line[: timestamp.start].rstrip(" \t[(<\"'")
     text = line[timestamp.end :].lstrip(_PUNCTUATION + ")>\"'")
-    if not before:
-        return Entry(timestamp.seconds, levels.UNKNOWN, text)
+    if not before or not text:
+        return Entry(timestamp.seconds, levels.UNKNOWN, text or before)
     # What is before the time is no part of the message. A level is left to be found.
     header = 0 if len(before) == 1 or levels.of_word(before) != levels.UNKNOWN else len(before) + 1
     return Entry(timestamp.seconds, levels.UNKNOWN, f"{before} {text}", header=header)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cached_property
 from itertools import islice
 
 from log_analyst.readers import levels
@@ -19,13 +20,12 @@ LINE_LIMIT = 65_536
 _SAMPLED = 300
 _COLOUR = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 # The line of a trace that names the exception: Python's last, Java's first and "Caused by:".
-_FAULT = re.compile(
-    r"(?:Caused by: |Exception in thread \"[^\"]*\" )?"
-    r"([A-Za-z_][\w.$]*(?:Error|Exception|Warning|Panic|Interrupt|Exit|Fault|Failure|Timeout))(?=:|\s|$)"
-)
-# How lines of a trace begin that a collector took for entries of their own, and how the name of an exception ends.
-_FRAMES = ("\t", "  ", "at ", "... ", "Caused by: ", 'File "', "Traceback (most recent")
 _FAULTS = ("Error", "Exception", "Warning", "Panic", "Interrupt", "Exit", "Fault", "Failure", "Timeout")
+_FAULT = re.compile(
+    rf"(?:Caused by: |Exception in thread \"[^\"]*\" )?([A-Za-z_][\w.$]*(?:{'|'.join(_FAULTS)}))(?=:|\s|$)"
+)
+# How lines of a trace begin that a collector took for entries of their own.
+_FRAMES = ("\t", "  ", "at ", "... ", "Caused by: ", 'File "', "Traceback (most recent")
 # Most lines begin like this, and so they are no part of a trace.
 _LEVEL_BEGINS = frozenset(["INFO", "DEBU", "WARN", "ERRO", "NOTI", "TRAC", "FATA", "CRIT"])
 # Seconds from an entry to the lines of its trace, at most.
@@ -36,22 +36,25 @@ _TRACE = re.compile(r"(?:Traceback \(most recent|panic: |Exception in thread |fa
 class Record:
     """An entry, the place of its lines in the log's content (`start` to `end`), and how many they are."""
 
-    __slots__ = ("_level", "end", "entry", "lines", "start")
-
     def __init__(self, entry: Entry, start: int, end: int) -> None:
         self.entry = entry
         self.start = start
         self.end = end
         self.lines = 1
-        self._level: int | None = None
+        self.fault = ""  # the exception that its lines name
 
-    @property
+    @cached_property
     def level(self) -> int:
         """The entry's level; by its words if it has no other. They are read only once, because a text may be long."""
-        if self._level is None:
-            known = self.entry.level
-            self._level = known if known != levels.UNKNOWN else levels.level_in(self.entry.text)
-        return self._level
+        known = self.entry.level
+        return known if known != levels.UNKNOWN else levels.level_in(self.entry.text)
+
+    def complete(self) -> Record:
+        """Return the record, with the exception in its text."""
+        entry = self.entry
+        if self.fault and self.fault not in entry.text:
+            self.entry = entry._replace(text=f"{entry.text[:600]} | {self.fault}")
+        return self
 
 
 class LogReader:
@@ -85,7 +88,6 @@ class LogReader:
     def steps(self) -> Iterator[Record | None]:
         """Yield the records, and None for each line that ends none, because a record may have any number of lines."""
         record: Record | None = None
-        fault = ""
         in_trace = False
         for start, end, text, cut in self._content.lines(LINE_LIMIT):
             self.lines += 1
@@ -105,15 +107,14 @@ class LogReader:
                 record.lines += 1
                 in_trace = True
                 if (match := _FAULT.match(line) or _FAULT.match(entry.text)) is not None:
-                    fault = match.group(1)
+                    record.fault = match.group(1)
                 yield None
                 continue
-            yield _with_fault(record, fault) if record is not None else None
+            yield record.complete() if record is not None else None
             record = Record(entry, start, end)
             in_trace = bool(_TRACE.match(line) or _TRACE.match(entry.text))
-            fault = ""
         if record is not None:
-            yield _with_fault(record, fault)
+            yield record.complete()
 
     @property
     def assumptions(self) -> list[str]:
@@ -221,10 +222,3 @@ def _plain(line: str) -> str:
     """Return a line without its carriage return and its colours."""
     line = line.rstrip("\r")
     return _COLOUR.sub("", line) if "\x1b" in line else line
-
-
-def _with_fault(record: Record, fault: str) -> Record:
-    entry = record.entry
-    if fault and fault not in entry.text:
-        record.entry = entry._replace(text=f"{entry.text[:600]} | {fault}")
-    return record

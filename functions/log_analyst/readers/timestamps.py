@@ -84,6 +84,7 @@ _SLASHED = re.compile(r"(?<![\d/])(\d\d?)/(\d\d?)/((?:19|20)\d\d),? \d")
 _IN_NAME = re.compile(r"[\w.-]*\.(?:log|txt|out|err|json|jsonl|\d+)\b")
 _SECONDS = re.compile(r"1\d{9}")
 _COLUMNS = 10
+_TAIL = 48  # characters in which a time at a line's end stands
 
 
 class TimeInLine(NamedTuple):
@@ -112,6 +113,7 @@ class Timestamps:
         self._in_day = 0.0
         self._ends_at: float | None = None
         self._epochs: _Style | None = None
+        self._at_end: _Style | None = None
 
     def find(self, line: str) -> TimeInLine | None:
         """Return the time near the start of a line; None if the line is no entry of its own."""
@@ -128,7 +130,8 @@ class Timestamps:
     def look_ahead(self, lines: Sequence[str]) -> None:
         """Learn from the log's first and last lines what a single time does not tell.
 
-        That is whether the day comes first in dates like 05/03/2024, and at what time of day the log ends.
+        That is whether the day comes first in dates like 05/03/2024, at what time of day the log ends, and whether
+        nearly all lines have seconds since the epoch in one column, or a time at their end.
         """
         dates = [match for line in lines if (match := _SLASHED.search(line, 0, FURTHEST + 48)) is not None]
         self.day_first = day_first([(int(m[1]), int(m[2]), int(m[3])) for m in dates])
@@ -143,6 +146,13 @@ class Timestamps:
             seconds = {row[at] for row in rows if len(row) > at and _SECONDS.fullmatch(row[at])}
             if len(seconds) > 2 and sum(len(row) > at and row[at] in seconds for row in rows) >= 0.95 * len(rows):
                 self._epochs = _Style("epoch", re.compile(rf"^(?:\S+\s+){{{at}}}(?P<b>{_SECONDS.pattern})(?!\S)"))
+                break
+        filled = [line for line in lines if line[:1].strip()]
+        for style in _ALL:
+            at_end = _Style(style.name, re.compile(rf"(?:{style.pattern.pattern})[\])>\"']?\s*$"))
+            found = sum(at_end.pattern.search(line, max(len(line) - _TAIL, 0)) is not None for line in filled)
+            if found > 2 and found >= 0.95 * len(filled):
+                self._at_end = at_end
                 break
 
     def restart(self) -> None:
@@ -190,7 +200,11 @@ class Timestamps:
         return found
 
     def _elsewhere(self, line: str) -> TimeInLine | None:
-        """Return the seconds in the column that has them in all lines, or the time of day at the line's start."""
+        """Return the time at the line's end, the seconds in one column, or the time of day at the line's start."""
+        style = self._at_end
+        if style is not None and (match := style.pattern.search(line, max(len(line) - _TAIL, 0))) is not None:
+            seconds = self._seconds(style, match)
+            return TimeInLine(seconds, match.start("b"), len(line)) if seconds is not None else None
         style = self._epochs or _CLOCK
         if style is _CLOCK and self._learned is not None and self._learned[0] is not _CLOCK:
             return None

@@ -133,3 +133,15 @@ def test_every_line_is_in_a_record_or_blank_and_every_record_in_a_template(lines
         in_records += record.lines
     assert in_records + reading.blank == reading.lines == Text(text).line_count
     assert sum(template.count for template in miner.templates()) == records
+
+
+def test_a_time_at_the_end_of_long_lines_is_their_time() -> None:
+    text = "".join(
+        f"INFO order {n} of a customer with a long name was stored in the second of our warehouses [{when}]\n"
+        for n, when in enumerate(f"2024-03-05T09:00:{second:02}Z" for second in range(40))
+    )
+    reading = LogReader(Source("x", Text(text), "x"), REFERENCE)
+    entries = [record.entry for record in reading]
+    begin = datetime(2024, 3, 5, 9, tzinfo=UTC).timestamp()
+    assert [entry.time for entry in entries] == [begin + second for second in range(40)]
+    assert entries[7].text == "INFO order 7 of a customer with a long name was stored in the second of our warehouses"
