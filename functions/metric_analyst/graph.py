@@ -20,7 +20,7 @@ from metric_analyst.detectors.detect import FEWEST, detect
 from metric_analyst.detectors.incidents import SeriesChange, findings, matters
 from metric_analyst.detectors.robust import median
 from metric_analyst.readers.reader import RequestMetrics, read
-from metric_analyst.report import Facts, left_out, report
+from metric_analyst.report import MOST_STEADY, Facts, left_out, names, report
 from tailrace import progress, request, result, write
 from tailrace.inputs.request import Request
 from triage.alert import Alert, alert_of
@@ -31,7 +31,6 @@ from triage.wording import counted
 
 _READING_SHARE = 0.7  # of the CPU time, at most; the rest is for the detectors
 PROGRESS_EVENTS = 30
-_MOST_NAMES = 100
 _QUESTION = (
     "There are no metrics to analyse{reason}. Attach them as CSV (a column of times and one or more of numbers) or as "
     "JSON (CloudWatch GetMetricData, a Prometheus range query). Include some from before the trouble began, and say "
@@ -74,7 +73,7 @@ async def detect_changes(state: State) -> State:
     total = len(metrics.series)
     every = max(1, math.ceil(total / PROGRESS_EVENTS))
     changed: list[SeriesChange] = []
-    steady: list[str] = []
+    quiet: list[str] = []
     short: list[str] = []
     steps: list[float] = []
     for done, recorded in enumerate(metrics.series, 1):
@@ -82,16 +81,14 @@ async def detect_changes(state: State) -> State:
             break
         series, changes = await in_turns(detect(recorded), budget)
         steps.append(recorded.step)
-        if len(series.values) < FEWEST and not changes:
-            short.append(series.name)
-        elif not changes:
-            steady.append(series.name)
         changed += [SeriesChange(series, change) for change in changes]
+        if not changes:
+            (short if len(series.values) < FEWEST else quiet).append(series.name)
         if done % every == 0 or done == total:
             progress(f"checked {done:,} of {counted(total, 'series', 'series')}", done=done, total=total)
     listed, omitted = findings(changed, alert)
     minor = [change for change in changed if not matters(change)]
-    steady += sorted({change.series.name for change in minor} - {finding.subject for finding in listed})
+    quiet += sorted({change.series.name for change in minor} - {finding.subject for finding in listed})
     stopped = [metrics.stopped] if metrics.stopped else []
     if len(steps) < total:
         stopped.append(
@@ -104,18 +101,14 @@ async def detect_changes(state: State) -> State:
         first=min(series.times[0] for series in metrics.series),
         last=max(series.times[-1] for series in metrics.series),
         step=median(steps),
-        steady=steady[:_MOST_NAMES],
-        short=short[:_MOST_NAMES],
-        more_steady=max(len(steady) - _MOST_NAMES, 0),
-        more_short=max(len(short) - _MOST_NAMES, 0),
+        steady=names(quiet, MOST_STEADY),
+        short=len(short),
         minor=len(minor),
-        omitted=omitted,
-        has_window=alert.start is not None or alert.end is not None,
-        notes=metrics.notes,
         stopped=stopped,
         unread=metrics.unread,
+        notes=[*stopped, *metrics.notes, *left_out(short, len(minor), omitted)],
     )
-    result("findings", msgspec.to_builtins({"findings": listed, "notes": left_out(facts)}))
+    result("findings", msgspec.to_builtins({"findings": listed, "notes": facts.notes}))
     return {"metrics": None, "facts": facts, "findings": [_without_samples(finding) for finding in listed]}
 
 

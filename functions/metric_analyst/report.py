@@ -22,10 +22,9 @@ class Facts:
     """What the report says besides the findings.
 
     `series` with `samples` in all were read, from `first` to `last` (seconds since the epoch), a sample about every
-    `step` seconds. `steady` series did not change, `short` ones have too few samples. `minor` changes and `omitted`
-    findings are not listed. `has_window` is whether the alert names a window. `stopped` says what there was no CPU time
-    for; it is empty if everything was read and checked. `unread` columns of text were left out. `more_steady` and
-    `more_short` series are not in the lists.
+    `step` seconds. `steady` names series that did not change, `short` counts those with too few samples, `minor` the
+    changes that are too small. `stopped` says what there was no CPU time for; it is empty if everything was read and
+    checked. `unread` columns of text were left out. `notes` have a line for each thing that the findings do not cover.
     """
 
     series: int
@@ -33,16 +32,12 @@ class Facts:
     first: float
     last: float
     step: float
-    steady: list[str]
-    short: list[str]
-    minor: int
-    omitted: int
-    has_window: bool
-    notes: list[str]
+    steady: str = ""
+    short: int = 0
+    minor: int = 0
+    notes: list[str] = field(default_factory=list)
     stopped: list[str] = field(default_factory=list)
     unread: int = 0
-    more_steady: int = 0
-    more_short: int = 0
 
     @property
     def of_several_days(self) -> bool:
@@ -57,11 +52,9 @@ def report(facts: Facts, findings: Sequence[Finding]) -> Iterator[str]:
         yield from _table(facts, findings)
         yield from _in_order_of_time(facts, findings)
     if facts.steady and findings:
-        names = ", ".join(plain(name) for name in facts.steady[:MOST_STEADY])
-        more = max(len(facts.steady) - MOST_STEADY, 0) + facts.more_steady
-        yield f"## Steady\n\n{names}{f' and {more:,} more' if more > 0 else ''}.\n\n"
-    if lines := left_out(facts):
-        yield "## Left out\n\n" + "".join(f"- {plain(line)}\n" for line in lines) + "\n"
+        yield f"## Steady\n\n{plain(facts.steady)}.\n\n"
+    if facts.notes:
+        yield "## Left out\n\n" + "".join(f"- {plain(line)}\n" for line in facts.notes) + "\n"
 
 
 def _summary(facts: Facts, findings: Sequence[Finding]) -> str:
@@ -71,7 +64,7 @@ def _summary(facts: Facts, findings: Sequence[Finding]) -> str:
         + (f", about every {duration(facts.step)}" if facts.step else "")
     )
     if not findings:
-        if facts.series == len(facts.short) + facts.more_short:
+        if facts.series == facts.short:
             return f"{read}. That is too little to judge: a series needs 12 samples."
         nothing = "**Nothing changed much.**" if facts.minor else "**Nothing changed.**"
         if facts.stopped:
@@ -94,12 +87,13 @@ def _summary(facts: Facts, findings: Sequence[Finding]) -> str:
 
 def _table(facts: Facts, findings: Sequence[Finding]) -> Iterator[str]:
     yield "## What changed\n\n"
-    columns = ["From", "To", "Series", "What", *(["Alert"] if facts.has_window else []), "Confidence"]
+    has_window = any("alert" in finding.evidence for finding in findings)
+    columns = ["From", "To", "Series", "What", *(["Alert"] if has_window else []), "Confidence"]
     yield f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}\n"
     shown = sorted(sorted(findings, key=_rank)[:MOST_ROWS], key=lambda finding: (finding.start, _rank(finding)))
     for finding in shown:
         what = finding.summary.removeprefix(f"{finding.subject}: ")
-        against = f"{finding.evidence.get('alert', '')} | " if facts.has_window else ""
+        against = f"{finding.evidence['alert']} | " if has_window else ""
         kind = finding.type.replace("_", " ")
         yield (
             f"| {_start(finding, facts)} | {_end(finding, facts)} | {plain(finding.subject)} "
@@ -119,29 +113,29 @@ def _in_order_of_time(facts: Facts, findings: Sequence[Finding]) -> Iterator[str
         groups.setdefault(int(finding.evidence["incident"]), []).append(finding)
     yield "## In order of time\n\n"
     for group in list(groups.values())[:MOST_ROWS]:
-        names = ", ".join(plain(finding.subject) for finding in group[:_MOST_IN_GROUP])
-        more = f" and {len(group) - _MOST_IN_GROUP:,} more" if len(group) > _MOST_IN_GROUP else ""
+        series = plain(names([finding.subject for finding in group], _MOST_IN_GROUP))
         apart = round(seconds_of(group[-1].start) - seconds_of(group[0].start))
         together = f", within {duration(max(apart, 1))}" if len(group) > 1 else ""
         relation = group[0].evidence.get("alert")
         against = f", {relation} the alert's window" if relation else ""
-        yield f"- {_start(group[0], facts)}{against}: {names}{more}{together}\n"
+        yield f"- {_start(group[0], facts)}{against}: {series}{together}\n"
     yield "\n"
 
 
-def left_out(facts: Facts) -> list[str]:
-    """Return a line for each thing that the findings do not cover, with the reason."""
-    lines = [*facts.stopped, *facts.notes]
-    if facts.short:
-        names = ", ".join(facts.short[:3]) + (", …" if len(facts.short) > 3 else "")
-        lines.append(
-            f"{len(facts.short) + facts.more_short:,} series with fewer than 12 samples, too few to judge: {names}"
-        )
-    if facts.minor:
-        lines.append(f"{counted(facts.minor, 'change')} of less than {_MINOR}, not listed")
-    if facts.omitted:
-        lines.append(f"{counted(facts.omitted, 'finding')} less important than the 50 listed")
-    return lines
+def names(series: Sequence[str], most: int) -> str:
+    """Return `cpu, memory and 3 more`, with at most `most` names."""
+    more = f" and {len(series) - most:,} more" if len(series) > most else ""
+    return f"{', '.join(series[:most])}{more}"
+
+
+def left_out(short: Sequence[str], minor: int, omitted: int) -> Iterator[str]:
+    """Yield a line for `short` series, `minor` changes and `omitted` findings, of each that there are."""
+    if short:
+        yield f"{len(short):,} series with fewer than 12 samples, too few to judge: {names(short, 3)}"
+    if minor:
+        yield f"{counted(minor, 'change')} of less than {_MINOR}, not listed"
+    if omitted:
+        yield f"{counted(omitted, 'finding')} less important than the 50 listed"
 
 
 def _rank(finding: Finding) -> int:

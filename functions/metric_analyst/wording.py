@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from metric_analyst.detectors.change import Change
-from metric_analyst.measured import Measured
 from triage.wording import counted, duration
 
 _PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
@@ -42,10 +41,9 @@ def _digits(value: float) -> str:
     )
 
 
-def summary(measure: Measured, unit: str) -> str:
+def summary(change: Change, unit: str) -> str:
     """Return a change in words, without the series' name and its time, for a table's cell or a list."""
-    change = measure.change
-    about = "about " if measure.compared or change.type == "drift" else ""
+    about = "about " if change.compared or change.type == "drift" else ""
     before, after = (f"{about}{number(value, unit)}" for value in (change.before, change.after))
     length = duration(change.end - change.start)
     if change.type == "flat_line":
@@ -53,21 +51,21 @@ def summary(measure: Measured, unit: str) -> str:
     direction = "rose" if change.magnitude > 0 else "fell"
     if change.type == "drift":
         speed = f"{number(change.detail['per_hour'], unit)} an hour"
-        end = ", to the end of the recording" if measure.state == "ongoing" else ""
+        end = ", to the end of the recording" if change.state == "ongoing" else ""
         return f"{direction} steadily from {before} to {after} in {length} ({speed}){end}"
     what = f"{direction} from {before} to {after}{_factor(change)}"
     if change.type == "spike":
         sign = "up" if change.magnitude > 0 else "down"
         what = f"{counted(change.samples, 'sample')} {sign} to {after}{_factor(change)}, from {before} before"
-    elif measure.state != "ongoing" and change.samples > 1:
+    elif change.state != "ongoing" and change.samples > 1:
         what += f" for {length}"
-    if measure.compared:
+    if change.compared:
         return f"{what}, then came back" if change.returned else f"{what}; no return was found"
-    if measure.state == "ongoing":
+    if change.state == "ongoing":
         return f"{what}, to the end of the recording"
-    if measure.later is None:
+    if change.later is None:
         return f"{what}; the recording ends too soon after it to tell whether it came back"
-    return f"{what}, then {'came back' if measure.came_back else f'was at {number(measure.later, unit)}'}"
+    return f"{what}, then {'came back' if change.came_back else f'was at {number(change.later, unit)}'}"
 
 
 def _flat_line(change: Change, after: str, length: str, unit: str) -> str:
@@ -75,7 +73,7 @@ def _flat_line(change: Change, after: str, length: str, unit: str) -> str:
         usual = f"one every {duration(change.detail['usual_step_s'])} before"
         if change.returned:
             return f"no samples for {length} ({usual}), then they came again"
-        return f"no more samples ({usual}), while other series went on for {length}"
+        return f"no more samples ({usual}), while the recording went on for {length}"
     low, high = (number(change.detail[key], unit) for key in ("usual_low", "usual_high"))
     end = f"for {length}, then it moved again" if change.returned else f"for {length}, to the end of the recording"
     return f"stuck at {after} {end} ({low} to {high} before)"

@@ -15,9 +15,10 @@ from metric_analyst.detectors.change import Change, Signal
 from metric_analyst.detectors.counter import is_counter, rate
 from metric_analyst.detectors.drift import drifts, without_drift
 from metric_analyst.detectors.flat_line import flat_lines
+from metric_analyst.detectors.measure import measured
 from metric_analyst.detectors.reduce import fine, signal_of
 from metric_analyst.detectors.scan import level_shifts
-from metric_analyst.detectors.spike import spikes, without
+from metric_analyst.detectors.spike import spikes
 from metric_analyst.readers.series import Series
 
 FEWEST = 12
@@ -41,23 +42,24 @@ def detect(series: Series) -> Generator[None, None, tuple[Series, list[Change]]]
     yield
     short = spikes(fine(series, signal))
     yield
-    calm = _without_stuck(without(signal, short), flat)
-    slow = drifts(calm)
-    level = without_drift(calm, slow[0]) if slow else calm
+    moving = _without_stuck(signal, flat)
+    slow = drifts(moving)
+    level = without_drift(moving, slow[0]) if slow else moving
     yield
     shifts = level_shifts(level)
     if slow and all(abs(c.magnitude) < SMALL_BESIDE_DRIFT * abs(slow[0].magnitude) for c in shifts):
         shifts = []
     elif shifts:
-        slow = drifts(calm, shifts)
-    return series, merge(flat, shifts, short, slow, signal.step)
+        slow = drifts(moving, shifts)
+    one_each = merge(flat, shifts, short, slow, signal.step)
+    return series, [measured(series, signal, c) if c.type in ("level_shift", "spike") else c for c in one_each]
 
 
 def _without_stuck(signal: Signal, flat: list[Change]) -> Signal:
     """Return the signal without the samples that are stuck: they have no noise."""
     stuck = [c for c in flat if c.detail["kind"] == "stuck"]
-    keep = [not any(c.start <= time <= c.end for c in stuck) for time in signal.times] if stuck else []
-    if not stuck or sum(keep) < FEWEST:
+    keep = [not any(c.start <= time <= c.end for c in stuck) for time in signal.times]
+    if all(keep) or sum(keep) < FEWEST:
         return signal
     kept = {name: list(compress(getattr(signal, name), keep)) for name in ("times", "raw", "rest", "rhythm")}
     return msgspec.structs.replace(signal, **kept)
@@ -68,11 +70,16 @@ def merge(
 ) -> list[Change]:
     """Return one change for each incident: of two that overlap or touch, the one that says more.
 
-    A flat line replaces changes that start in it, a level shift the spikes that touch it. A drift is dropped if it
-    overlaps any of these.
+    A flat line replaces changes that start in it, a level shift the spikes that touch it, unless it is hardly longer
+    than one. A drift is dropped if it overlaps any of these.
     """
     shifts = [c for c in shifts if not any(_begins_in(c, other, 2 * step) for other in flat)]
     short = [c for c in short if not any(_begins_in(c, other, 2 * step) for other in flat)]
+    shifts = [
+        c
+        for c in shifts
+        if not any(_touch(c, o, 0.0, step) and c.end - c.start <= 2 * (o.end - o.start + step) for o in short)
+    ]
     short = [c for c in short if not any(_touch(c, other, 0.1, 2 * step) for other in shifts)]
     kept = flat + shifts + short
     kept += [change for change in slow if not any(_touch(change, other, 0.0, 0.0) for other in kept)]

@@ -29,7 +29,10 @@ METHOD = "Theil–Sen slope on block medians, increments against a random walk"
 FEWEST = 24
 BLOCKS, LATE_BLOCKS = 18, 7
 STEADY, STEADY_LATE = 4.5, 3.5  # Student's t of the increments
-NOISES, LATE_NOISES = 3.0, 1.0
+JUMP = 0.5  # share of the rise that two increments have, at most
+# Or these, beside at least so many blocks of a level: how many times more than it wanders by itself the rise is.
+STEADY_BESIDE, JUMP_BESIDE, WANDER, FEW_BLOCKS = 2.2, 0.7, 4.5, 6
+NOISES = 3.0
 CURVED = 1.5  # the steepest third in relation to the flattest
 HOUR = 3600.0
 LEAST_SHARE = 0.4
@@ -37,12 +40,14 @@ LEAST_SHARE = 0.4
 
 def drifts(signal: Signal, shifts: Sequence[Change] = ()) -> list[Change]:
     """Return the drift between the level shifts, at most one; nothing for fewer than 24 samples."""
-    total = len(signal.rest)
-    signal = _longest_stretch(signal, shifts)
-    n = len(signal.rest)
-    if n < FEWEST or n < LEAST_SHARE * total:
+    stretch = _longest_stretch(signal, shifts)
+    n = len(stretch.rest)
+    drift = _drift(stretch, 0) or _late(stretch) if n >= max(FEWEST, LEAST_SHARE * len(signal.rest)) else None
+    if drift is None:
         return []
-    return [drift for drift in (_drift(signal, 0) or _late(signal),) if drift]
+    if drift.end < signal.times[-1]:
+        drift.state = "unknown"
+    return [drift]
 
 
 def without_drift(signal: Signal, drift: Change) -> Signal:
@@ -72,16 +77,17 @@ def _longest_stretch(signal: Signal, shifts: Sequence[Change]) -> Signal:
 def _late(signal: Signal) -> Change | None:
     """Return a drift that begins after a level: where a line through the rest of the series fits best."""
     values, n = signal.rest, len(signal.rest)
-    count = min(60, n // 4)
-    edges = [n * k // count for k in range(count + 1)]
-    blocks = [median(values[a:b]) for a, b in pairwise(edges)]
-    hinge = _hinge(blocks)
-    first = edges[hinge]
-    if n - first < max(FEWEST, 2 * LATE_BLOCKS) or hinge < 6:
+    edges, blocks = _blocks(values, min(60, n // 4))
+    first = edges[_hinge(blocks)]
+    if n - first < max(FEWEST, 2 * LATE_BLOCKS) or first < n // 10:
         return None
-    drift = _drift(signal, first)
-    noise = mad_sigma([b - a for a, b in pairwise(blocks[:hinge])], 0.0)
-    return drift if drift is not None and abs(drift.magnitude) > LATE_NOISES * noise else None
+    return _drift(signal, first)
+
+
+def _blocks(values: Sequence[float], count: int) -> tuple[list[int], list[float]]:
+    """Return where `count` blocks of equal length begin, and their medians."""
+    edges = [len(values) * k // count for k in range(count + 1)]
+    return edges, [median(values[a:b]) for a, b in pairwise(edges)]
 
 
 def _hinge(values: Sequence[float]) -> int:
@@ -105,30 +111,34 @@ def _drift(signal: Signal, first: int) -> Change | None:
     times, values = signal.times[first:], signal.rest[first:]
     n = len(values)
     count = min(LATE_BLOCKS if first else BLOCKS, n // 3)
-    edges = [n * k // count for k in range(count + 1)]
-    at = [median(times[a:b]) for a, b in pairwise(edges)]
-    blocks = [median(values[a:b]) for a, b in pairwise(edges)]
-    slope, start = theil_sen(at, blocks)
+    blocks = _blocks(values, count)[1]
+    slope, start = theil_sen(_blocks(times, count)[1], blocks)
     sign = 1.0 if slope > 0 else -1.0
     total = slope * (times[-1] - times[0])
     noise = mad_sigma([v - start - slope * t for t, v in zip(times, values, strict=True)])
     noise = max(noise / max(1.0, (n / count / 12) ** 0.5), noise_floor(values))
     steps = [sign * (b - a) for a, b in pairwise(blocks)]
-    steady = _steadiness(steps) / (STEADY_LATE if first else STEADY)
-    strength = min(abs(total) / (NOISES * noise) if noise else 10.0, steady, 10.0)
-    if strength < 1 or not total or _stepwise(steps) or not _straight_enough(signal, times, blocks):
+    steady, largest = _steadiness(steps), sum(sorted(steps)[-2:]) / (sum(steps) or 1.0)
+    rising = steady / (STEADY_LATE if first else STEADY) if largest <= JUMP else 0.0
+    before = _blocks(signal.rest[:first], max(1, first * count // n))[1] if first else []
+    if len(before) > FEW_BLOCKS and largest <= JUMP_BESIDE:
+        wander = WANDER * mad_sigma([b - a for a, b in pairwise(before)], 0.0) * count**0.5
+        rising = max(rising, min(steady / STEADY_BESIDE, abs(total) / wander if wander else 10.0))
+    strength = min(abs(total) / (NOISES * noise) if noise else 10.0, rising, 10.0)
+    if strength < 1 or not total or not _straight_enough(signal, times, blocks):
         return None
-    begin, end = start + slope * times[0], start + slope * times[-1]
+    blur = (times[-1] - times[0]) / 6  # a line's start is not known exactly
     return Change(
         type="drift",
         start=times[0],
         end=times[-1],
-        before=begin,
-        after=end,
-        magnitude=total,
+        before=start + slope * times[0],
+        after=start + slope * times[-1],
         strength=strength,
         samples=n,
-        returned=False,
+        state="ongoing",
+        early=blur,
+        late=blur,
         method=METHOD,
         detail={"per_hour": slope * HOUR},
     )
@@ -140,11 +150,6 @@ def _steadiness(steps: Sequence[float]) -> float:
     mean = sum(steps) / n
     spread = (sum((s - mean) ** 2 for s in steps) / (n - 1)) ** 0.5
     return mean / spread * n**0.5 if spread > abs(mean) * 1e-9 else 100.0
-
-
-def _stepwise(steps: Sequence[float]) -> bool:
-    """Return whether two increments make more than half of the rise: then it is a jump, not a drift."""
-    return sum(sorted(steps)[-2:]) > 0.5 * sum(steps)
 
 
 def _straight_enough(signal: Signal, times: Sequence[float], blocks: Sequence[float]) -> bool:

@@ -2,7 +2,7 @@
 
 Method: the longest run (a runs test, Wald & Wolfowitz 1940). If a share p of the neighbours outside it are equal, a run
 of n equal values has the probability p^n by chance. It must also be four times as long as any other run. For missing
-samples, the longest gap is compared with the other gaps, as long as other series of the same sources go on.
+samples, the longest gap is compared with the other gaps, unless all series of a source have it.
 """
 
 from __future__ import annotations
@@ -66,10 +66,10 @@ def _stuck(series: Series) -> Change | None:
         end=series.times[last],
         before=median(before[-max(length, FEWEST) :]),
         after=values[first],
-        magnitude=series.times[last] - series.times[first],
         strength=strength,
         samples=length,
-        returned=last < n - 1,
+        state="over" if last < n - 1 else "ongoing",
+        late=series.step,
         method=METHOD_STUCK,
         detail={"kind": "stuck", "value": values[first], "usual_low": min(before), "usual_high": max(before)},
     )
@@ -99,10 +99,10 @@ def _missing(series: Series) -> Change | None:
         end=end,
         before=median(series.values[max(0, place - FEWEST + 1) : place + 1]),
         after=series.values[place],
-        magnitude=end - times[place],
         strength=strength,
         samples=int(longest / step) - 1,
-        returned=place < len(times) - 1,
+        state="over" if place < len(times) - 1 else "ongoing",
+        late=min(series.step, longest),
         method=METHOD_MISSING,
         detail={"kind": "missing", "usual_step_s": step},
     )

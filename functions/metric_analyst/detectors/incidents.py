@@ -11,7 +11,6 @@ import msgspec
 
 from metric_analyst.detectors.change import Change
 from metric_analyst.detectors.robust import median
-from metric_analyst.measured import measured
 from metric_analyst.readers.series import Series
 from metric_analyst.wording import summary
 from triage.alert import Alert
@@ -61,16 +60,15 @@ def confidence(changed: SeriesChange) -> float:
 
 def relation(change: Change, alert: Alert) -> str | None:
     """Return whether a change started `before`, `in` or `after` the alert's window; None without a window."""
-    start, end = _window(alert)
-    if start is None or end is None:
+    if (window := _window(alert)) is None:
         return None
+    start, end = window
     return "before" if change.start < start else "in" if change.start <= end else "after"
 
 
-def _window(alert: Alert) -> tuple[float | None, float | None]:
-    start = alert.start if alert.start is not None else alert.end
-    end = alert.end if alert.end is not None else alert.start
-    return (start, end) if start is None or end is None or start <= end else (end, start)
+def _window(alert: Alert) -> tuple[float, float] | None:
+    ends = sorted(end for end in (alert.start, alert.end) if end is not None)
+    return (ends[0], ends[-1]) if ends else None
 
 
 def importance(changed: SeriesChange, alert: Alert) -> float:
@@ -80,12 +78,10 @@ def importance(changed: SeriesChange, alert: Alert) -> float:
     """
     change = changed.change
     weight = confidence(changed) * (0.5 + 0.5 * min(1.0, _share(change) if change.type != "flat_line" else 1.0))
-    start, end = _window(alert)
-    if start is None or end is None:
+    if (window := _window(alert)) is None:
         return weight
-    near = max(end - start, 900.0)
-    where = relation(change, alert)
-    if where == "in" or (where == "before" and start - change.start <= near):
+    start, end = window
+    if start - max(end - start, 900.0) <= change.start <= end:
         return weight
     # A change long before the alert, or after it, is seldom its cause, unless it lasts into the window.
     return weight * (0.7 if change.start <= end and change.end >= start else 0.5)
@@ -133,9 +129,7 @@ def incident_numbers(changes: Sequence[Change], reach: float) -> list[int]:
 
 
 def _finding(changed: SeriesChange, rank: int, incident: int, alert: Alert) -> Finding:
-    series = changed.series
-    measure = measured(series, changed.change)
-    change = measure.change
+    series, change = changed.series, changed.change
     evidence: dict[str, Any] = {
         "before": _brief(change.before),
         "after": _brief(change.after),
@@ -151,8 +145,8 @@ def _finding(changed: SeriesChange, rank: int, incident: int, alert: Alert) -> F
         evidence["peak_at"] = iso(change.detail["peak_at"])
     if where := relation(change, alert):
         evidence["alert"] = where
-    if measure.later is not None:
-        evidence["later"] = _brief(measure.later)
+    if change.later is not None:
+        evidence["later"] = _brief(change.later)
     return Finding(
         type=change.type,
         subject=series.name,
@@ -161,11 +155,11 @@ def _finding(changed: SeriesChange, rank: int, incident: int, alert: Alert) -> F
         magnitude=_brief(change.magnitude),
         unit="s" if change.type == "flat_line" else series.unit,
         confidence=confidence(changed),
-        summary=f"{series.name}: {summary(measure, series.unit)}",
+        summary=f"{series.name}: {summary(change, series.unit)}",
         evidence=evidence,
-        state=measure.state,
-        early_s=_brief(measure.early),
-        late_s=_brief(measure.late),
+        state=change.state,
+        early_s=_brief(change.early),
+        late_s=_brief(change.late),
     )
 
 

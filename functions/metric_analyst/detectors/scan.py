@@ -7,8 +7,8 @@ bounded deviations (Huber 1964), judged by the series' own jumps, one change aft
 1. Values become deviations from the median in scales of their side, at most BOUND of them, so that no single sample and
    no long tail moves a window's mean.
 2. For windows of 3, 6, 12 … samples, the jump at a sample is the mean after it less the mean before it. Its scale is
-   the median of all jumps of that length, in the neighbourhood if it is larger there. What is correlated, or wanders,
-   has large jumps anyway. No theory of independent noise is needed, which real metrics are not.
+   the median of all jumps of that length, or of those in the neighbourhood. What is correlated, or wanders, has large
+   jumps anyway. No theory of independent noise is needed, which real metrics are not.
 3. The largest jump of all lengths is a candidate: located by a cumulative sum about the middle level, followed until
    the level is back, and taken off. Then the next one is looked for, so that a large incident hides no small one.
 4. Only those count that are clearly larger than the largest jump that remains when all candidates are taken off. A
@@ -26,10 +26,9 @@ from operator import sub
 
 import msgspec
 
+from metric_analyst.detectors.active import activity
 from metric_analyst.detectors.change import Change, Signal
 from metric_analyst.detectors.robust import TO_SIGMA, mad_sigma, median, noise_floor
-from metric_analyst.detectors.two_levels import SHORTEST as ACTIVE_SHORTEST
-from metric_analyst.detectors.two_levels import activity, two_levels
 
 METHOD = "robust moving sums over windows of many lengths, against the series' own jumps"
 FEWEST = 12
@@ -44,12 +43,15 @@ BLOCK = 24  # windows in a neighbourhood
 ORDINARY = 9  # the ninth largest jump is no incident: two have no more, with both ends in two places
 ORDINARY_SIGMAS = 3.3
 SHORT, FEW = 6 * 3600.0, 200  # seconds in which the time of day does not change the noise, and samples
-SMALL_BESIDE, STRONG_BESIDE = 0.3, 1.5
-STAIRS = 1.3
+SMALL_BESIDE, STRONG_BESIDE = 0.3, 2.0
 DAYS_DIFFER, FEW_DAYS = 1.2, 1.2
-TWO_DAYS, MANY_DAYS = 2.7, 5.0
+TWO_DAYS = 2.7
 EDGE = 5  # samples beside a jump
+USUAL = 0.9  # share of the samples before a change that are at the level to which it goes back
 BACK = 0.4  # share of a jump within which a level is the one before
+STAIRS = 1.3
+FEW_SAMPLES = 80  # a walk of more has two levels by chance
+CAUTION, SUDDEN = 8.0, 5.0  # by how much few samples raise the thresholds; the rise in usual ones
 QUIET, QUIET_OF_FEW = 0.6, 0.8  # share of the usual noise below which a jump's quieter side counts
 
 
@@ -64,41 +66,39 @@ def level_shifts(signal: Signal) -> list[Change]:
     rest = signal.rest
     if len(rest) < FEWEST or min(rest) == max(rest):
         return []
-    span = signal.times[-1] - signal.times[0]
     # Over days a series may rest at night.
-    if span <= SHORT and (active := activity(signal.raw)) is not None:
-        return [_change(signal, signal.raw, *active, (active[1] - active[0]) / ACTIVE_SHORTEST)]
+    if signal.span <= SHORT and (active := activity(signal.raw)) is not None:
+        return [_change(signal, signal.raw, *active)]
     # No two days are alike, and few days give a poor estimate of their rhythm.
-    caution = DAYS_DIFFER + FEW_DAYS * signal.period / span if signal.period else 1.0
-    quiet = 0.0 if span >= SHORT else QUIET_OF_FEW if len(rest) < FEW else QUIET
-    # Few days show too little of how days differ to tell the scale of long windows from that of short ones.
-    alike = span >= MANY_DAYS * signal.period
-    candidates: list[tuple[float, Change]] = []
+    caution = DAYS_DIFFER + FEW_DAYS * signal.period / signal.span if signal.period else 1.0
+    quiet = 0.0 if signal.span >= SHORT else QUIET_OF_FEW if len(rest) < FEW else QUIET
+    candidates: list[Change] = []
     while True:
         scaled, least = bounded(rest)
-        jump = _largest(scaled, least, quiet, alike)
+        jump = _largest(scaled, least, quiet)
         jump.strength /= caution
         if jump.strength < 1 or len(candidates) == MOST:
             break
-        first, end = _extent(scaled, jump)
-        candidates.append((jump.strength, _change(signal, rest, first, end, jump.strength)))
+        first, end = _extent(scaled, jump, strongest=not candidates)
+        candidates.append(_change(signal, rest, first, end, jump.strength))
         rest = _taken_off(rest, first, end, jump.width)
-    strengths = [strength for strength, _ in candidates] + [jump.strength]
+    strengths = [change.strength for change in candidates] + [jump.strength]
     kept = max((k for k in range(1, len(candidates) + 1) if min(strengths[:k]) >= GAP * strengths[k]), default=0)
-    sizes = [abs(change.magnitude) for _, change in candidates[:kept]]
+    sizes = [abs(change.magnitude) for change in candidates[:kept]]
     if kept == MOST and min(sizes) > max(sizes) / 2:
         return []  # a series that changes so often does so by itself
     changes: list[Change] = []
-    for _, change in candidates[:kept] or _of_two_levels(signal):
+    for change in candidates[:kept] or _of_few(signal):
         part = any(_part_of(change, other, signal.step) for other in changes)
-        if change.samples >= SHORTEST and _is_recorded(signal, change) and not part:
-            changes.append(change)
+        begins_inside = change.start >= signal.times[SHORTEST]
+        if begins_inside and change.samples >= SHORTEST and _is_recorded(signal, change) and not part:
+            changes.append(msgspec.structs.replace(change, strength=min(change.strength, 10.0)))
     return sorted(changes, key=lambda c: c.start)
 
 
 def _is_recorded(signal: Signal, change: Change) -> bool:
     """Return whether the recorded values jump, too: with two days, a jump on one leaves its trace on the other."""
-    if not signal.period or signal.times[-1] - signal.times[0] >= TWO_DAYS * signal.period:
+    if not signal.period or signal.span >= TWO_DAYS * signal.period:
         return True
     first = bisect_left(signal.times, change.start)
     raw, rest = (
@@ -119,13 +119,32 @@ def _part_of(change: Change, larger: Change, step: float) -> bool:
     return (touches and (within or small)) or (small and change.strength < STRONG_BESIDE)
 
 
-def _of_two_levels(signal: Signal) -> list[tuple[float, Change]]:
-    """Return the change of a series between two levels, of which its own jumps are too few to tell."""
-    splits = two_levels(signal.rest)
-    if not splits:
+def _of_few(signal: Signal) -> list[Change]:
+    """Return the change of a recording that is too short for windows: how far apart its levels are, in their noise.
+
+    The levels must also be told by nearly all samples, and be reached by a rise larger than the usual ones: a random
+    walk of few samples has two levels by chance.
+    """
+    values, n = signal.rest, len(signal.rest)
+    if n > FEW_SAMPLES:
         return []
-    first, end, *_ = [split for split, _ in splits] + [len(signal.rest)]
-    return [(splits[0][1], _change(signal, signal.rest, first, end, splits[0][1]))]
+    scaled, _ = bounded(values)
+    first, end = _extent(scaled, _Jump(0.0, locate(scaled, n // 2, n), max(3, n // 6)))
+    inside, outside = values[first:end], values[:first] + values[end:]
+    if not first or min(len(inside), len(outside)) < SHORTEST:
+        return []
+    level, other = median(inside), median(outside)
+    strays = sum(abs(v - level) > abs(v - other) for v in inside) + sum(
+        abs(v - level) < abs(v - other) for v in outside
+    )
+    noise, noises = mad_sigma(inside, level), mad_sigma(outside, other)
+    caution = 1 + CAUTION / n
+    needed = caution * max(min(2 * (noise + noises), 8 * min(noise, noises)), noise + noises)
+    rise = max(abs(values[j] - values[i]) for i in (first - 1, first - 2) for j in (first, min(first + 1, n - 1)))
+    steps = list(map(abs, map(sub, values[1:], values)))
+    ordinary = caution * SUDDEN * TO_SIGMA * min(median(steps[: first - 1]), median(steps[first:]))
+    strength = min(abs(level - other) / needed if needed else 10.0, rise / ordinary if ordinary else 10.0)
+    return [_change(signal, values, first, end, strength)] if strength >= 1 and strays <= n // 12 else []
 
 
 def bounded(values: Sequence[float]) -> tuple[list[float], float]:
@@ -148,11 +167,10 @@ def bounded(values: Sequence[float]) -> tuple[list[float], float]:
     return scaled, noise_floor(scaled) or noise_floor(values) / max(up, down)
 
 
-def _largest(scaled: Sequence[float], least: float, quiet: float, alike: bool) -> _Jump:
+def _largest(scaled: Sequence[float], least: float, quiet: float) -> _Jump:
     """Return the strongest jump of all window lengths. No sample is taken to have less noise than `least`.
 
-    Also as its quieter side sees it, if that has less than a share `quiet` of the series' noise. `alike` is whether
-    short windows tell the scale of long ones.
+    Also as its quieter side sees it, if that has less than a share `quiet` of the series' noise.
     """
     n = len(scaled)
     sums = [0.0, *accumulate(scaled)]
@@ -166,11 +184,13 @@ def _largest(scaled: Sequence[float], least: float, quiet: float, alike: bool) -
         sizes = list(map(abs, map(sub, windows[width // stride :], windows)))
         floor = least * (3 * width) ** 0.5
         usual = max(TO_SIGMA * median(sizes), floor)
+        if not usual and any(sizes):  # without noise, any jump is one
+            return _Jump(10.0, sizes.index(max(sizes)) * stride + width, width)
         few = doubt = 1 + FEW_WINDOWS * width / n
         if MANY_WINDOWS * width <= n:
             widest = width
             known = [*known, usual] if usual else []
-        elif alike and len(known) > 1 and usual:
+        elif len(known) > 1 and usual:  # short windows tell the scale of long ones
             last = known[-3:]
             growth = max(2**0.5, (last[-1] / last[0]) ** (1 / (len(last) - 1)))
             doubt = min(few, max(1.0, last[-1] * growth ** log2(width / widest) / usual))
@@ -191,22 +211,17 @@ def _strongest(
     The scale of one side is that of so few windows that it counts `doubt` times.
     """
     n, size = len(sizes), 2 * width
+    highest = [max(sizes[at : at + size]) for at in range(0, n, size)]
     whole = usual
-    highest = list(map(max, zip(*[iter(sizes)] * size, strict=False)))
-    if n % size:
-        highest.append(max(sizes[n - n % size :]))
     if len(highest) >= 4 * ORDINARY:
         whole = max(whole, sorted(highest)[-ORDINARY] / ORDINARY_SIGMAS)
-    best, where = 0.0, 0
-    near = BLOCK // 2 * width
+    best, where, near = 0.0, 0, BLOCK // 2 * width
     for k in sorted(range(len(highest)), key=highest.__getitem__, reverse=True):
         if highest[k] <= best * whole:
             break
         scale = max(whole, TO_SIGMA * median(sizes[max(0, k * size - near) : k * size + size + near]))
-        if scale and highest[k] / scale > best:
+        if highest[k] > best * scale:
             best, where = highest[k] / scale, sizes.index(highest[k], k * size)
-        elif not scale:
-            break
     if quiet and best:  # what breaks gets noisy, but the noise after the break does not make the break more likely
         enough = max(3 * width, 8, n // 4)
         sides = sizes[: max(0, where - size + 1)], sizes[where + size :]
@@ -217,11 +232,12 @@ def _strongest(
     return best, where
 
 
-def _extent(scaled: Sequence[float], jump: _Jump) -> tuple[int, int]:
+def _extent(scaled: Sequence[float], jump: _Jump, *, strongest: bool = False) -> tuple[int, int]:
     """Return the first sample of the new level, and the first one that is back, or the series' length.
 
     The jump may be where a change ends. So the stretch that scores highest about the middle level is looked for on both
-    sides of it; the shorter one is the change, unless both reach an end.
+    sides of it; the shorter one is the change, unless both reach an end. The strongest one is told from its rise to its
+    fall, also if its fall is nearer to the end.
     """
     n, width = len(scaled), jump.width
     split = locate(scaled, locate(scaled, jump.split, width), max(6, width // 4))
@@ -236,7 +252,11 @@ def _extent(scaled: Sequence[float], jump: _Jump) -> tuple[int, int]:
         first = 0  # it does not come from the level that it goes to
     if end < n and abs(median(scaled[end : 2 * end - split]) - before) > BACK * size:
         end = n
-    if first and split - first < end - split:
+    # It came at once from the level that it goes back to, and that it has nearly always had.
+    at_once = abs(median(scaled[first : first + SHORTEST]) - before) <= BACK * size
+    others = sum(abs(v - after) < abs(v - before) for v in scaled[:first])
+    whole = strongest and end == n and 2 * first >= n - split and at_once and others >= USUAL * first
+    if first and (whole or split - first < end - split):
         return first, split
     if end == n and abs(median(scaled[split:]) - before) < size / 2:
         end = min(n, split + width)  # it does not stay
@@ -280,11 +300,10 @@ def _taken_off(values: list[float], first: int, end: int, width: int) -> list[fl
 
 def _change(signal: Signal, rest: list[float], first: int, end: int, strength: float) -> Change:
     """Return the change from sample `first` to `end` in `rest`, from which larger ones were taken off."""
-    length = end - first
-    before = median(rest[max(0, first - max(length, 12)) : first])
+    before = median(rest[max(0, first - max(end - first, 12)) : first])
     after = _level(rest[first:end], before)
     before, after = signal.recorded(before, first, end), signal.recorded(after, first, end)
-    if first and signal.period and signal.times[-1] - signal.times[0] < TWO_DAYS * signal.period:
+    if first and signal.period and signal.span < TWO_DAYS * signal.period:
         # With two days the rhythm takes half of a jump on one of them. Only the recorded values have all of it.
         jump = median(signal.raw[max(0, first - 12) : first]), median(signal.raw[first : first + 12])
         before, after = max((before, after), jump, key=lambda levels: abs(levels[1] - levels[0]))
@@ -294,10 +313,9 @@ def _change(signal: Signal, rest: list[float], first: int, end: int, strength: f
         end=signal.times[end - 1],
         before=before,
         after=after,
-        magnitude=after - before,
-        strength=min(strength, 10.0),
-        samples=length if first >= SHORTEST else 0,
-        returned=end < len(rest),
+        strength=strength,
+        samples=end - first,
+        state="over" if end < len(rest) else "unknown",
         method=METHOD,
     )
 

@@ -79,7 +79,7 @@ def _highest(
     # In a series of zeros nothing shows how unusual a single event is.
     sporadic = not mad_sigma(signal.rest)
     return [
-        _change(signal, base, away, event, strength)
+        _change(signal, base, event, strength)
         for event, strength in _stand_out(events, heights)
         if not (sporadic and event.first == event.last)
         # Away from the baseline for a fifth of the time is a level, not a spike.
@@ -97,26 +97,21 @@ def baseline(values: Sequence[float]) -> list[float]:
 
 def _recorded(signal: Signal, event: _Event, height: float) -> bool:
     """Return whether the event is in the values as they were recorded, too, and above a line at the series' end."""
-    n = len(signal.raw)
+    n, sign = len(signal.raw), 1 if height > 0 else -1
     low, high = max(0, event.first - WIDTH // 2), min(n, event.last + 1 + WIDTH // 2)
     beside = median([*signal.raw[low : event.first], *signal.raw[event.last + 1 : high]])
     share = signal.rhythm[event.peak] if signal.period and signal.multiplied else 1.0
-    if (signal.raw[event.peak] - beside) * (1 if height > 0 else -1) < abs(height) * share / 2:
+    if sign * (signal.raw[event.peak] - beside) < abs(height) * share / 2:
         return False
     if event.first >= WIDTH // 2 and event.last < n - WIDTH // 2:
         return True
     # No window is centred here, so what comes again and again looks new: it must rise by more than all else does.
-    sign, steep = (1 if height > 0 else -1), signal.rest
-    if event.first > n - event.last:
-        here = sign * (steep[event.peak] - steep[event.first - 1])
-        lag = event.peak - event.first + 1
-        others = [sign * (b - a) for a, b in zip(steep[: event.first - lag], steep[lag:], strict=False)]
-    else:
-        here = sign * (steep[event.peak] - steep[event.last + 1])
-        lag = event.last + 1 - event.peak
-        after = steep[event.last + 1 :]
-        others = [sign * (a - b) for a, b in zip(after, after[lag:], strict=False)]
-    return here > RISES * max(others, default=0.0)
+    rest, first, peak = signal.rest, event.first, event.peak
+    if first <= n - event.last:  # at the start, seen from the other end
+        rest, first, peak = rest[::-1], n - 1 - event.last, n - 1 - peak
+    lag = peak - first + 1
+    others = [sign * (b - a) for a, b in zip(rest[: first - lag], rest[lag:], strict=False)]
+    return sign * (rest[peak] - rest[first - 1]) > RISES * max(others, default=0.0)
 
 
 def _events(away: Sequence[float], heights: Sequence[float], least: float) -> list[_Event]:
@@ -161,34 +156,17 @@ def _above(tail: list[float], n: int) -> float:
     return max(TALL, tail[0] + RARE * excess, factor * tail[0])
 
 
-def without(signal: Signal, changes: Sequence[Change]) -> Signal:
-    """Return the signal with the samples of spikes that are over replaced by the baseline."""
-    over = [(c.start, c.end) for c in changes if c.returned]
-    if not over:
-        return signal
-    replaced = [any(a <= time <= b for a, b in over) for time in signal.times]
-
-    def calm(values: list[float]) -> list[float]:
-        return [m if r else v for v, m, r in zip(values, baseline(values), replaced, strict=True)]
-
-    raw = calm(signal.raw)
-    return msgspec.structs.replace(signal, raw=raw, rest=calm(signal.rest) if signal.period else raw)
-
-
-def _change(signal: Signal, base: Sequence[float], away: Sequence[float], event: _Event, strength: float) -> Change:
-    before = signal.recorded(base[event.peak], event.peak, event.peak + 1)
-    after = signal.raw[event.peak]
-    over = event.last < len(away) - 1
+def _change(signal: Signal, base: Sequence[float], event: _Event, strength: float) -> Change:
+    over = event.last < len(base) - 1
     return Change(
         type="spike" if over or event.last - event.first < LEVEL else "level_shift",
         start=signal.times[event.first],
         end=signal.times[event.last],
-        before=before,
-        after=after,
-        magnitude=after - before,
+        before=signal.recorded(base[event.peak], event.peak, event.peak + 1),
+        after=signal.raw[event.peak],
         strength=strength,
         samples=event.last - event.first + 1,
-        returned=over,
+        state="over" if over else "unknown",
         method=METHOD,
         detail={"peak_at": signal.times[event.peak]},
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from itertools import islice
 
 import msgspec
 
@@ -43,9 +44,8 @@ def sniff(lines: list[str], last: Sequence[str] = ()) -> Layout | None:
 
     `last` are the file's last lines: their dates too tell whether the day comes first.
     """
-    sample = [
-        (i, line.rstrip("\r")) for i, line in enumerate(lines[:LOOKED_AT]) if line.strip() and not line.startswith("#")
-    ][:SNIFFED_LINES]
+    filled = ((i, line.rstrip("\r")) for i, line in enumerate(lines) if line.strip() and not line.startswith("#"))
+    sample = list(islice(filled, SNIFFED_LINES))
     best: tuple[tuple[int, int], str, int] | None = None
     for delimiter in DELIMITERS:
         table = [split(line, delimiter) for _, line in sample]
@@ -57,29 +57,36 @@ def sniff(lines: list[str], last: Sequence[str] = ()) -> Layout | None:
                 continue
             good = [cells for cells in regular if parse_time(cells[time]) is not None]
             comma = has_decimal_comma((cell for cells in good for cell in cells), delimiter)
-            if any(_has_number(cells, time, comma) for cells in good) and (
+            others = (cell for cells in good for i, cell in enumerate(cells) if i != time)
+            if any(cell_number(cell, comma) is not None for cell in others) and (
                 best is None or (len(good), width) > best[0]
             ):
                 best = ((len(good), width), delimiter, time)
     if best is None or best[0][0] < (len(sample) - 1) * 0.5:
         return None
     (_, width), delimiter, time = best
-    layout = _with_header(sample, delimiter, width, time)
-    _name_by_comment(layout, lines)
-    rows = [cells for _, line in sample if len(cells := split(line, delimiter)) == width]
-    layout.decimal_comma = has_decimal_comma((cell for cells in rows for cell in cells), delimiter)
-    rows += [cells for line in last if len(cells := split(line.rstrip("\r"), delimiter)) == width]
-    dates = dates_of(cells[time] for cells in rows)
-    layout.day_first = day_first(dates) if dates else False
-    return layout
+    rows = [(i, cells) for i, cells in ((i, split(line, delimiter)) for i, line in sample) if len(cells) == width]
+    ending = [cells for cells in (split(line.rstrip("\r"), delimiter) for line in last) if len(cells) == width]
+    dates = dates_of(cells[time] for cells in [*(cells for _, cells in rows), *ending])
+    first, top = next((i, cells) for i, cells in rows if parse_time(cells[time]) is not None)
+    return Layout(
+        delimiter=delimiter,
+        header=_header(lines[:first], delimiter, width, time),
+        first_row=first,
+        time=time,
+        clock=_is_clock(top, time),
+        decimal_comma=has_decimal_comma((cell for _, cells in rows for cell in cells), delimiter),
+        day_first=day_first(dates) if dates else False,
+    )
 
 
-def _name_by_comment(layout: Layout, lines: list[str]) -> None:
-    """Take the header from the comment above the first row, if it has as many cells, as `sadf -d` writes it."""
-    above = lines[layout.first_row - 1] if layout.first_row else ""
-    names = split(above.lstrip("# ").rstrip("\r"), layout.delimiter)
-    if above.startswith("#") and len(names) == len(layout.header):
-        layout.header = [name.strip() or layout.header[i] for i, name in enumerate(names)]
+def _header(above: list[str], delimiter: str, width: int, time: int) -> list[str]:
+    """Return the names in the last line above the first row that has as many cells; it may be a comment (`sadf -d`)."""
+    rows = (split(line.lstrip("# ").rstrip("\r"), delimiter) for line in reversed(above))
+    names = [name.strip() for name in next((cells for cells in rows if len(cells) == width), [""] * width)]
+    if not _TIME_NAMES.match(names[time]) and any(cell_number(name, delimiter != ",") is not None for name in names):
+        names = [""] * width
+    return [name or f"column {i}" for i, name in enumerate(names, 1)]
 
 
 def why_not(lines: list[str]) -> str:
@@ -96,23 +103,6 @@ def why_not(lines: list[str]) -> str:
     if len(filled) == 1:
         return "a single line without a time and a number"
     return "no column of times with numbers beside it"
-
-
-def _with_header(sample: list[tuple[int, str]], delimiter: str, width: int, time: int) -> Layout:
-    header = [f"column {i + 1}" for i in range(width)]
-    for place, (index, line) in enumerate(sample):
-        cells = split(line, delimiter)
-        if len(cells) == width and parse_time(cells[time]) is not None:
-            above = split(sample[place - 1][1], delimiter) if place else []
-            named = len(above) == width and (
-                _TIME_NAMES.match(above[time].strip()) is not None
-                or not any(cell_number(cell, delimiter != ",") is not None for cell in above)
-            )
-            if named:
-                header = [name.strip() or header[i] for i, name in enumerate(above)]
-            clock = _is_clock(cells, time)
-            return Layout(delimiter, header, index, time, clock)
-    raise AssertionError("a layout was sniffed from a row with a time")
 
 
 def _is_clock(cells: list[str], time: int) -> bool:
@@ -133,7 +123,3 @@ def _time_column(rows: list[list[str]]) -> int | None:
         if times and times >= MOSTLY * (len(rows) - 1):
             return column
     return None
-
-
-def _has_number(cells: list[str], time: int, decimal_comma: bool) -> bool:
-    return any(i != time and cell_number(cell, decimal_comma) is not None for i, cell in enumerate(cells))

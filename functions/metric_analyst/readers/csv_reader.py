@@ -19,7 +19,7 @@ from math import nan
 from metric_analyst.notes import UNREAD, Notes
 from metric_analyst.readers.cells import LONGEST_NUMBER, cell_quantity, is_missing, split
 from metric_analyst.readers.csv_layout import LOOKED_AT, Layout, sniff, why_not
-from metric_analyst.readers.table import Column, MetricTable, column_of, numbers
+from metric_analyst.readers.table import Column, MetricTable, column_of
 from metric_analyst.readers.times import number_of, parse_time
 from tailrace.inputs.request import LINE_LIMIT
 from tailrace.inputs.text import Content
@@ -57,8 +57,9 @@ def read_csv(
         example = split(head[layout.first_row], layout.delimiter)[layout.time].strip()
         notes.add("dates are read with the month first, because nothing tells", f"{source} ({example})")
     width = len(layout.header)
-    cells_of = [_Cells() for _ in range(width)]
-    times = numbers()
+    no_values = (layout.time, layout.time + 1) if layout.clock else (layout.time,)
+    cells_of = [_Cells(place, name) for place, name in enumerate(layout.header) if place not in no_values]
+    times = array("d")
     rows = array("q")  # hashes of the lines: a repeated row counts once
     in_order, cut = True, False
     for index, line in enumerate(chain(head[layout.first_row :], lines), layout.first_row):
@@ -88,21 +89,21 @@ def read_csv(
         in_order = in_order and (not times or times[-1] < time)
         times.append(time)
         rows.append(hash(line))
-        for i, cell in enumerate(cells):
-            if i != layout.time:
-                cells_of[i].add(cell, layout.decimal_comma, index + 1)
+        for column in cells_of:
+            column.add(cells[column.place], layout.decimal_comma, index + 1)
     yield
     # Repeated rows are a file that was sent twice; different rows of one time are several series.
     moments: Sequence[float] = times if in_order else sorted(set(times))
     repeated = not in_order and len(moments) < 0.9 * len(set(rows))
-    return MetricTable(_columns(cells_of, times, repeated, layout, source, notes), moments, cut)
+    return MetricTable(_columns(cells_of, times, repeated, source, notes) if times else [], moments, cut)
 
 
 class _Cells:
     """A column while it is read: its numbers, and its texts as long as they may be labels."""
 
-    def __init__(self) -> None:
-        self.values = numbers()  # NaN where there is no number
+    def __init__(self, place: int, name: str) -> None:
+        self.place, self.name = place, name
+        self.values = array("d")  # NaN where there is no number
         self.numbers = self.bad = self.first_bad = 0
         self.unit = self.example = ""
         self.seen: dict[str, str] = {}
@@ -145,58 +146,50 @@ def _time_of(cells: list[str], layout: Layout) -> float | None:
     return parse_time(text, layout.day_first or False)
 
 
-def _columns(
-    cells_of: list[_Cells], times: array[float], repeated: bool, layout: Layout, source: str, notes: Notes
-) -> list[Column]:
-    labels: list[int] = []
-    values: list[int] = []
-    for index, cells in enumerate(cells_of):
-        if index == layout.time or (layout.clock and index == layout.time + 1) or not times:
-            continue
-        name = layout.header[index]
-        if repeated and cells.few and _LABEL_NAMES.match(name):
-            labels.append(index)
+def _columns(cells_of: list[_Cells], times: array[float], repeated: bool, source: str, notes: Notes) -> list[Column]:
+    """Return the columns of numbers. Columns of labels split them; what is neither is noted."""
+    labels: list[_Cells] = []
+    values: list[_Cells] = []
+    for cells in cells_of:
+        where = f"{source} {cells.name!r}"
+        if repeated and cells.few and _LABEL_NAMES.match(cells.name):
+            labels.append(cells)
         elif cells.numbers and cells.numbers >= cells.bad:
-            values.append(index)
+            values.append(cells)
             if cells.bad:
-                example = f"{name!r} line {cells.first_bad} ({cells.example!r})"
+                example = f"{cells.name!r} line {cells.first_bad} ({cells.example!r})"
                 notes.add(f"{source}: cells that are no number are left out", example, cells.bad)
         elif not cells.bad:
-            notes.add("no values", f"{source} {name!r}")
-        elif len(cells.seen) == 1 or (cells.few and (repeated or _NAME_NAMES.match(name))):
-            labels.append(index)
+            notes.add("no values", where)
+        elif len(cells.seen) == 1 or (cells.few and (repeated or _NAME_NAMES.match(cells.name))):
+            labels.append(cells)
         else:
-            notes.add(UNREAD, f"{source} {name!r} (like {cells.example!r})")
-    return _split_by_labels(cells_of, times, layout, labels, values, source, notes)
+            notes.add(UNREAD, f"{where} (like {cells.example!r})")
+    anonymous = len(values) == 1 and _VALUE_NAMES.match(values[0].name) is not None
+    telling = [cells for cells in labels if len(cells.seen) > 1] or (labels if anonymous else [])
+    if telling:
+        return _split_by_labels(values, times, telling, anonymous, source, notes)
+    unique: dict[str, Column] = {}
+    for cells in values:
+        name = cells.name if cells.name not in unique else f"{cells.name} (column {cells.place + 1})"
+        unique[name] = Column(name, times, cells.values, cells.unit)
+    return list(unique.values())
 
 
 def _split_by_labels(
-    cells_of: list[_Cells],
-    times: array[float],
-    layout: Layout,
-    labels: list[int],
-    values: list[int],
-    source: str,
-    notes: Notes,
+    values: list[_Cells], times: array[float], labels: list[_Cells], anonymous: bool, source: str, notes: Notes
 ) -> list[Column]:
-    """Return a column for each number column and combination of labels: `cpu (host-a)` or, in long format, `cpu`."""
-    anonymous = len(values) == 1 and _VALUE_NAMES.match(layout.header[values[0]]) is not None
-    telling = [i for i in labels if len(cells_of[i].seen) > 1] or (labels if anonymous else [])
+    """Return a column for each of `values` and combination of labels: `cpu (host-a)`, or `host-a` if `anonymous`."""
     out: dict[str, Column] = {}
-    for index in values:
-        header = layout.header[index]
-        if not telling:
-            name = header if header not in out else f"{header} (column {index + 1})"
-            out[name] = Column(name, times, cells_of[index].values, cells_of[index].unit)
-            continue
-        texts = zip(*(cells_of[i].texts for i in telling), strict=True)
-        for label, time, value in zip(texts, times, cells_of[index].values, strict=True):
+    for cells in values:
+        texts = zip(*(label.texts for label in labels), strict=True)
+        for label, time, value in zip(texts, times, cells.values, strict=True):
             joined = " ".join(text.strip() for text in label)
-            name = joined if anonymous else f"{header} ({joined})"
+            name = joined if anonymous else f"{cells.name} ({joined})"
             if name not in out:
                 if len(out) >= MOST_SERIES:
                     notes.add(f"only the first {MOST_SERIES:,} series are read", source)
                     return list(out.values())
-                out[name] = column_of(name, (), cells_of[index].unit)
+                out[name] = column_of(name, (), cells.unit)
             out[name].add(time, value)
     return list(out.values())

@@ -43,16 +43,11 @@ _STATISTICS = ("Average", "Sum", "Maximum", "Minimum", "SampleCount")
 
 
 class _Found(NamedTuple):
-    """A series in a document: its samples are (seconds since the epoch, value as it stands there)."""
+    """A series in a document: its samples are (time, value) as they stand there."""
 
     name: str
-    samples: Iterable[tuple[float | None, Any]]
+    samples: Iterable[Any]
     unit: str = ""
-
-
-def _found(name: str, samples: Iterable[Any], unit: str = "") -> _Found:
-    """Return a series of samples whose times are as they stand in the document."""
-    return _Found(name, ((_time(time), value) for time, value in samples), unit)
 
 
 def read_json(text: str, source: str, notes: Notes) -> Generator[None, None, MetricTable]:
@@ -76,12 +71,17 @@ def read_document(document: Any, source: str, notes: Notes) -> Generator[None, N
     columns: list[Column] = []
     for found in _series(document, source, notes, DEEPEST):
         column = column_of(found.name, (), found.unit)
-        for number, (time, value) in enumerate(found.samples):
+        timeless = 0
+        for number, (written, value) in enumerate(found.samples):
             if number % _PAUSE == 0:
                 yield
+            time = _time(written)
+            timeless += time is None
             if time is not None:
                 column.add(time, _number(value))
         columns.append(column)
+        if timeless:
+            notes.add("samples without a time are left out", f"{source} {found.name!r}", timeless)
     if not columns and not (isinstance(document, dict) and (set(document) <= {"alert"} or fields_in(document))):
         notes.add("JSON, but not metrics of a known shape", source)
     return table_of(columns)
@@ -109,14 +109,14 @@ def _series(node: Any, source: str, notes: Notes, depth: int) -> Iterator[_Found
         elif depth:
             for key, value in node.items():
                 if _are_points(value):
-                    yield _found(str(key), value)
+                    yield _Found(str(key), value)
                 elif key != "alert":
                     yield from _series(value, source, notes, depth - 1)
     elif isinstance(node, list) and node:
         records = [item for item in node if isinstance(item, dict)]
         key = _time_key(records) if len(records) == len(node) else None
         if key is not None:
-            yield from _of_records(records, key, source, notes)
+            yield from _of_records(records, key)
         elif depth:
             for item in node:
                 yield from _series(item, source, notes, depth - 1)
@@ -136,11 +136,11 @@ def _known(node: dict[str, Any], source: str, notes: Notes) -> Iterable[_Found] 
             return []
         case {"datapoints": list(points)}:
             name = node.get("target") or node.get("name") or "datapoints"
-            return [_found(str(name), ((time, value) for value, time in _pairs(points)))]
+            return [_Found(str(name), ((time, value) for value, time in _pairs(points)))]
         case {"name": name, "values": points} | {"name": name, "points": points} if _are_points(points):
-            return [_found(str(name), points)]
+            return [_Found(str(name), points)]
         case {"name": name, "data": points} | {"name": name, "samples": points} if _are_points(points):
-            return [_found(str(name), points)]
+            return [_Found(str(name), points)]
     return None
 
 
@@ -154,7 +154,7 @@ def _cloudwatch(result: dict[str, Any], source: str, notes: Notes) -> Iterator[_
         notes.add("Timestamps and Values differ in length; the longer one is cut", f"{source} {name!r}")
     if result.get("StatusCode") not in (None, "Complete"):
         notes.add(f"CloudWatch says {str(result['StatusCode'])[:40]}: some values are missing", f"{source} {name!r}")
-    yield _found(name, zip(times, values, strict=False))
+    yield _Found(name, zip(times, values, strict=False))
 
 
 def _statistics(label: str, points: list[dict[str, Any]]) -> Iterator[_Found]:
@@ -162,7 +162,7 @@ def _statistics(label: str, points: list[dict[str, Any]]) -> Iterator[_Found]:
     present = [name for name in _STATISTICS if any(name in point for point in points)]
     for statistic in present:
         name = label if len(present) == 1 else f"{label} ({statistic})"
-        yield _found(name, [(point.get("Timestamp"), point.get(statistic)) for point in points], unit)
+        yield _Found(name, ((point.get("Timestamp"), point.get(statistic)) for point in points), unit)
 
 
 def _prometheus(results: list[dict[str, Any]], source: str, notes: Notes) -> Iterator[_Found]:
@@ -171,7 +171,7 @@ def _prometheus(results: list[dict[str, Any]], source: str, notes: Notes) -> Ite
     names = series_names([r["metric"] if isinstance(r.get("metric"), dict) else {} for r in results])
     for name, result in zip(names, results, strict=True):
         values = result.get("values")
-        yield _found(name, _pairs(values if isinstance(values, list) else [result.get("value")]))
+        yield _Found(name, _pairs(values if isinstance(values, list) else [result.get("value")]))
 
 
 def series_names(metrics: list[dict[str, Any]]) -> list[str]:
@@ -188,25 +188,17 @@ def series_names(metrics: list[dict[str, Any]]) -> list[str]:
     return names
 
 
-def _of_records(records: list[dict[str, Any]], key: str, source: str, notes: Notes) -> Iterator[_Found]:
+def _of_records(records: list[dict[str, Any]], key: str) -> Iterator[_Found]:
     """Yield the series of the numbers in records, which are samples at the time in their `key`."""
     label = next((n for n in ("name", "metric", "series") if isinstance(records[0].get(n), str)), None)
-    samples: dict[str, list[tuple[float, Any]]] = {}
-    skipped = 0
+    samples: dict[str, list[tuple[Any, Any]]] = {}
     for record in records:
-        time = _time(record.get(key))
-        if time is None:
-            skipped += 1
-            continue
         numbers = {k: v for k, v in record.items() if k not in (key, label) and isinstance(v, (int, float, type(None)))}
         for field, value in numbers.items():
             name = str(field)
             if label is not None:
                 name = str(record.get(label)) if len(numbers) == 1 else f"{field} ({record.get(label)})"
-            samples.setdefault(name, []).append((time, value))
-    if skipped:
-        reason = f"{source}: records skipped, because there is no time in {key!r}"
-        notes.add(reason, f"{skipped:,} of {len(records):,}", skipped)
+            samples.setdefault(name, []).append((record.get(key), value))
     for name, points in samples.items():
         if any(value is not None for _, value in points):
             yield _Found(name, points)

@@ -106,12 +106,13 @@ def _join(tables: list[tuple[str, MetricTable]], notes: Notes) -> Generator[None
             notes.add("times far from all others are left out", source, strays)
         for column in table.columns:
             by_name.setdefault(column.name, []).append((source, table, column))
+        table.single = len(table.columns) == 1
         table.columns = []
     out: list[Series] = []
     for name in list(by_name):
         yield
         pieces = by_name.pop(name)
-        if len(pieces) == 1 or (_continuous(pieces) and (_parts_of_one(pieces) or _repeated(pieces))):
+        if len(pieces) == 1 or _are_one(pieces):
             samples = chain.from_iterable(column.samples for _, _, column in pieces)
             _append(out, notes, name, pieces[0][2] if len(pieces) == 1 else samples, pieces)
         else:
@@ -130,7 +131,8 @@ def _append(
 ) -> None:
     source = pieces[0][0] if len(pieces) == 1 else f"{len(pieces):,} files"
     recorded = [table.times for _, table, _ in pieces if not table.cut]
-    series = make_series(name, samples, unit=pieces[0][2].unit, source=source, recorded=recorded)
+    single = all(table.single for _, table, _ in pieces)
+    series = make_series(name, samples, unit=pieces[0][2].unit, source=source, recorded=recorded, single=single)
     if series is None:
         notes.add("no values", f"{source} {name!r}")
         return
@@ -143,22 +145,17 @@ def _append(
     out.append(series)
 
 
-def _continuous(pieces: list[tuple[str, MetricTable, Column]]) -> bool:
-    spans = sorted((min(column.times), max(column.times), i) for i, (_, _, column) in enumerate(pieces) if column.times)
-    for (_, last, i), (first, _, j) in pairwise(spans):
-        if first <= last and not _agree(pieces[i][2], pieces[j][2]):
-            return False
-    return True
+def _are_one(pieces: list[tuple[str, MetricTable, Column]]) -> bool:
+    """Return whether columns of several files are one series: they repeat each other, or are its parts.
 
-
-def _parts_of_one(pieces: list[tuple[str, MetricTable, Column]]) -> bool:
-    """Return whether the files' names are those of one recording in parts: cpu-1.csv and cpu-2.csv, not web and db."""
-    return len({_DIGITS.sub("", PurePosixPath(source).name) for source, _, _ in pieces}) == 1
-
-
-def _repeated(pieces: list[tuple[str, MetricTable, Column]]) -> bool:
-    spans = sorted((min(column.times), max(column.times)) for _, _, column in pieces if column.times)
-    return all(later[0] <= earlier[1] for earlier, later in pairwise(spans))
+    The names of parts differ only in numbers: cpu-1.csv and cpu-2.csv, not web and db.
+    """
+    columns = sorted((column for _, _, column in pieces if column.times), key=lambda column: min(column.times))
+    overlaps = [max(one.times) >= min(other.times) for one, other in pairwise(columns)]
+    parts = len({_DIGITS.sub("", PurePosixPath(source).name) for source, _, _ in pieces}) == 1
+    return (parts or all(overlaps)) and all(
+        _agree(one, other) for (one, other), overlap in zip(pairwise(columns), overlaps, strict=True) if overlap
+    )
 
 
 def _agree(one: Column, other: Column) -> bool:

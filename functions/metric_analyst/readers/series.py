@@ -25,8 +25,8 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
     `times` (seconds since the epoch) strictly increase; `values` has a finite value for each. Neither is to be changed:
     series of one file share their times. `unit` is "" if unknown.
     `recorded_until` is the last time at which the sources of the series have any sample: a series that ends long before
-    went missing. `missed` says the same about its longest gap: other series have samples in it. `dropped` samples had
-    no usable value, and `repeated` ones the time of another.
+    went missing. `missed` is whether its longest gap is one of its own: other series have samples in it, or there are
+    no others. `dropped` samples had no usable value, and `repeated` ones the time of another.
     """
 
     name: str
@@ -87,10 +87,12 @@ def make_series(
     unit: str,
     source: str,
     recorded: Sequence[Sequence[float]] = (),
+    single: bool = False,
 ) -> Series | None:
     """Return a cleaned series; None if no sample has a usable value.
 
-    `recorded` has, for each file of the series, the times of all its rows, strictly increasing.
+    `recorded` has, for each file of the series, the times of all its rows, strictly increasing. `single` is whether
+    those files have no other series.
     """
     times: Sequence[float]
     values: Sequence[float]
@@ -110,7 +112,7 @@ def make_series(
         unit=unit,
         source=source,
         recorded_until=max([times[-1], *(rows[-1] for rows in recorded if rows)]),
-        missed=len(_between(recorded, begin, end)) >= MISSED,
+        missed=single or len(_between(recorded, begin, end)) >= MISSED,
         dropped=dropped,
         repeated=repeated,
     )

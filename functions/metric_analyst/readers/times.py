@@ -28,45 +28,41 @@ def parse_time(text: str, day_first: bool = False) -> float | None:
     `day_first` is about dates like 01/02/2026. With periods or dashes the day comes first.
     """
     text = text.strip().strip('"')
-    if len(text) < 8 or len(text) > 40:
+    if not 8 <= len(text) <= 40:
         return None
     number = number_of(text)
     if number is not None:
         return epoch(number)
     try:
-        if not _ISO.match(text):
-            return _of_parts(text, day_first)
-        return _moment(text)
-    except (ValueError, OverflowError):
+        moment = _of_iso(text) if _ISO.match(text) else _of_parts(text, day_first)
+        seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, KeyError, OverflowError):
         return None
-
-
-def _moment(text: str) -> float | None:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        # What fromisoformat cannot read: slashes, more than 6 digits of a second, " UTC".
-        text = _ZONE.sub(lambda zone: offset(ZONES[zone[1]]) if zone[1] in ZONES else zone[0], text)
-        tidy = _FRACTION.sub(r"\1", text.replace("/", "-").replace(" +", "+"))
-        moment = datetime.fromisoformat(tidy)
-    seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     return seconds if 0 <= seconds < LATEST else None
 
 
-def _of_parts(text: str, day_first: bool) -> float | None:
+def _of_iso(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        # What fromisoformat cannot read: slashes, more than 6 digits of a second, " UTC".
+        text = _ZONE.sub(lambda zone: offset(ZONES[zone[1]]) if zone[1] in ZONES else zone[0], text)
+        return datetime.fromisoformat(_FRACTION.sub(r"\1", text.replace("/", "-").replace(" +", "+")))
+
+
+def _of_parts(text: str, day_first: bool) -> datetime:
     match = _DAY_OR_MONTH.fullmatch(text)
     if match is None:
-        return None
+        raise ValueError("neither form of a date")
     first, mark, second, year, hour, minute, sec, fraction, half, zone = match.groups()
-    day, month = (int(first), int(second)) if day_first or mark != "/" else (int(second), int(first))
-    if month > 12:
+    day, month = (first, second) if day_first or mark != "/" else (second, first)
+    if int(month) > 12:
         day, month = month, day
     hours = int(hour or 0)
     if half:
         hours = hours % 12 + (12 if half in "Pp" else 0)
-    moment = datetime(int(year), month, day, hours, int(minute or 0), int(sec or 0), tzinfo=UTC)
-    seconds = moment.timestamp() + float(f"0.{fraction or 0}") - ZONES.get(zone or "", 0) * 3_600
-    return seconds if 0 <= seconds < LATEST else None
+    clock = f"{hours:02}:{minute or '00'}:{sec or '00'}.{(fraction or '0')[:6]}"
+    return datetime.fromisoformat(f"{year}-{month:0>2}-{day:0>2}T{clock}{offset(ZONES[zone] if zone else 0)}")
 
 
 def dates_of(texts: Iterable[str]) -> list[tuple[int, int, int]]:

@@ -11,12 +11,11 @@ import pytest
 from metric_analyst.detectors.change import Change
 from metric_analyst.detectors.detect import detect
 from metric_analyst.detectors.incidents import SeriesChange, excerpt, findings, incident_numbers, matters, relation
-from metric_analyst.measured import Measured
-from metric_analyst.report import Facts, report
+from metric_analyst.report import Facts, left_out, names, report
 from metric_analyst.wording import number, summary
 from tests.unit.metric_analyst.planted import MONDAY, errors_series, finish, series, short_cpu, white
 from triage.alert import Alert
-from triage.findings import Finding, State
+from triage.findings import Finding
 from triage.markdown import plain
 from triage.wording import duration
 
@@ -25,8 +24,8 @@ NO_ALERT = Alert(title="", start=None, end=None)
 
 def change(start: float = 100, end: float = 200, **kw: Any) -> Change:
     given: dict[str, Any] = {
-        "type": "level_shift", "before": 0.0, "after": 40.0, "magnitude": 40.0, "strength": 3.0, "samples": 10,
-        "returned": False, "method": "m",
+        "type": "level_shift", "before": 0.0, "after": 40.0, "strength": 3.0, "samples": 10, "state": "ongoing",
+        "method": "m",
     }  # fmt: skip
     return Change(start=MONDAY + start, end=MONDAY + end, **{**given, **kw})
 
@@ -73,11 +72,11 @@ def test_a_drift_is_an_incident_of_its_own() -> None:
 
 
 def test_a_tiny_change_does_not_matter_but_a_percentage_point_does() -> None:
-    assert not matters(found(unit="bytes", before=4e9, after=4.004e9, magnitude=4e6))
-    assert matters(found(unit="bytes", before=4e9, after=4.4e9, magnitude=4e8))
-    assert matters(found(unit="%", before=99.9, after=98.0, magnitude=-1.9))
-    assert not matters(found(unit="%", before=2.0, after=2.5, magnitude=0.5))
-    assert matters(found(type="flat_line", before=5.0, after=5.0, magnitude=600.0))
+    assert not matters(found(unit="bytes", before=4e9, after=4.004e9))
+    assert matters(found(unit="bytes", before=4e9, after=4.4e9))
+    assert matters(found(unit="%", before=99.9, after=98.0))
+    assert not matters(found(unit="%", before=2.0, after=2.5))
+    assert matters(found(type="flat_line", before=5.0, after=5.0))
 
 
 def test_at_most_fifty_findings_and_the_least_important_are_left_out() -> None:
@@ -150,27 +149,20 @@ def test_durations_are_in_suitable_units(seconds: float, said: str) -> None:
     assert duration(seconds) == said
 
 
-def said(changed: Change, unit: str = "", state: State = "ongoing", later: float | None = None) -> str:
-    return summary(Measured(change=changed, state=state, early=0.0, late=0.0, later=later), unit)
-
-
 def test_summaries_have_a_factor_if_it_is_meaningful() -> None:
-    up = change(before=100.0, after=500.0, magnitude=400.0)
-    assert said(up, "ms") == "rose from 100 ms to 500 ms (×5.0), to the end of the recording"
-    assert said(change(before=500.0, after=100.0, magnitude=-400.0), "ms").startswith(
-        "fell from 500 ms to 100 ms (÷5.0)"
-    )
-    assert "×" not in said(change(), "count/s")
-    assert said(change(end=220), state="over", later=3.0).endswith("for 2 min, then came back")
-    assert said(change(end=220), state="over", later=20.0).endswith("for 2 min, then was at 20")
-    drift = change(type="drift", detail={"per_hour": 3.0, "tau": 1.0}, end=7300)
-    assert said(drift, "%", state="unknown") == "rose steadily from about 0% to about 40% in 2 h (3% an hour)"
+    up = change(before=100.0, after=500.0)
+    assert summary(up, "ms") == "rose from 100 ms to 500 ms (×5.0), to the end of the recording"
+    assert summary(change(before=500.0, after=100.0), "ms").startswith("fell from 500 ms to 100 ms (÷5.0)")
+    assert "×" not in summary(change(), "count/s")
+    assert summary(change(end=220, state="over", later=3.0), "").endswith("for 2 min, then came back")
+    assert summary(change(end=220, state="over", later=20.0), "").endswith("for 2 min, then was at 20")
+    drift = change(type="drift", detail={"per_hour": 3.0, "tau": 1.0}, end=7300, state="unknown")
+    assert summary(drift, "%") == "rose steadily from about 0% to about 40% in 2 h (3% an hour)"
 
 
 def facts(**kw: Any) -> Facts:
     given: dict[str, Any] = {
         "series": 3, "samples": 300, "first": float(MONDAY), "last": MONDAY + 500.0, "step": 5.0,
-        "steady": [], "short": [], "minor": 0, "omitted": 0, "has_window": False, "notes": [],
     }  # fmt: skip
     return Facts(**{**given, **kw})
 
@@ -189,7 +181,7 @@ def test_the_report_of_a_quiet_system_is_two_sentences() -> None:
 def test_the_report_has_a_row_for_each_finding_and_says_what_was_left_out() -> None:
     alert = Alert(title="", start=MONDAY + 90.0, end=MONDAY + 300.0)
     listed, _ = findings([found("errors"), found("latency", start=110), found("queue", start=400)], alert)
-    text = written(facts(steady=["cpu"], minor=2, notes=["a.csv: empty"], has_window=True), listed)
+    text = written(facts(steady="cpu", minor=2, notes=["a.csv: empty", *left_out([], 2, 0)]), listed)
     assert text.count("\n| 00:0") == 3
     assert "00:01:40, in the alert's window: errors, latency, within 10 s" in text
     assert "## Steady\n\ncpu." in text
@@ -199,10 +191,10 @@ def test_the_report_has_a_row_for_each_finding_and_says_what_was_left_out() -> N
 
 def test_series_beyond_the_lists_are_counted_and_small_changes_are_not_called_none() -> None:
     listed, _ = findings([found("errors")], NO_ALERT)
-    names = [f"m{n}" for n in range(100)]
-    text = written(facts(steady=names, more_steady=400, short=names, more_short=7), listed)
+    many = [f"m{n}" for n in range(500)]
+    text = written(facts(steady=names(many, 12), short=107, notes=list(left_out(many[:107], 0, 0))), listed)
     assert "and 488 more." in text
-    assert "107 series with fewer than 12 samples" in text
+    assert "107 series with fewer than 12 samples, too few to judge: m0, m1, m2 and 104 more" in text
     text = written(facts(minor=2), [])
     assert "**Nothing changed much.**" in text
     assert "is larger than 2% of the level, or one point of a percentage." in text
@@ -210,7 +202,7 @@ def test_series_beyond_the_lists_are_counted_and_small_changes_are_not_called_no
 
 def test_a_report_of_hundreds_of_findings_stays_short() -> None:
     listed, omitted = findings([found(f"m{i}", start=i * 100) for i in range(200)], NO_ALERT)
-    text = written(facts(omitted=omitted), listed)
+    text = written(facts(notes=list(left_out([], 0, omitted))), listed)
     assert text.count("\n| ") <= 22
     assert "30 less important findings" in text
     assert "150 findings" in text
@@ -227,6 +219,6 @@ def test_names_cannot_break_the_table_or_become_markup() -> None:
 
 
 def test_the_report_says_that_there_are_too_few_samples() -> None:
-    text = written(facts(series=1, samples=2, short=["cpu"]), [])
+    text = written(facts(series=1, samples=2, short=1), [])
     assert "too little to judge" in text
     assert "Nothing changed" not in text

@@ -49,7 +49,7 @@ OF_A_LINE: dict[str, Callable[[str], object]] = {
     "a name": shorten,
     "a counter's name": counts,
     "a cell's number": cell_number,
-    "a number with a decimal comma": lambda text: cell_number(text, ";"),
+    "a number with a decimal comma": lambda text: cell_number(text, True),
     "a missing value": is_missing,
     "a time": parse_time,
     "a line's cells": lambda text: [split(text, delimiter) for delimiter in ",;\t|"],

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from metric_analyst.detectors.change import Change
+from metric_analyst.detectors.detect import detect
 from metric_analyst.notes import Notes
 from metric_analyst.readers.csv_reader import read_csv
 from metric_analyst.readers.json_reader import read_document, read_json, series_names
@@ -268,6 +271,18 @@ def test_a_series_that_stops_knows_until_when_others_were_recorded() -> None:
     text = "time,a,b\n" + "".join(f"{T0 + i:.0f},{i if i < 10 else ''},{i}\n" for i in range(30))
     series = by_name(reading(("m.csv", text)))["a"]
     assert (series.times[-1], series.recorded_until) == (T0 + 9, T0 + 29)
+
+
+def test_a_gap_is_told_where_a_series_is_the_only_one_or_others_go_on_in_it() -> None:
+    def gaps(header: str, row: Callable[[int], str]) -> list[Change]:
+        rows = "".join(f"{T0 + 15 * i:.0f},{row(i)}\n" for i in range(200) if not 80 <= i < 120)
+        changes = [finish(detect(series))[1] for series in reading(("a.csv", f"time,{header}\n{rows}")).series]
+        return [change for each in changes for change in each]
+
+    [gap] = gaps("cpu", lambda i: f"{i * 7 % 13}")
+    assert (gap.detail["kind"], gap.start, gap.end) == ("missing", T0 + 79 * 15, T0 + 120 * 15)
+    assert gap.returned
+    assert gaps("cpu,load", lambda i: f"{i * 7 % 13},{i * 5 % 11}") == []  # the recording itself has a gap
 
 
 csv_like = st.lists(

@@ -22,7 +22,6 @@ from metric_analyst.detectors.robust import (
     rolling_median,
     theil_sen,
 )
-from metric_analyst.detectors.two_levels import two_levels
 from tests.unit.metric_analyst.planted import (
     DAY,
     MONDAY,
@@ -218,11 +217,6 @@ def test_no_series_makes_detection_raise(values: list[float], step: float) -> No
         assert made.times[0] <= change.start <= change.end <= made.recorded_until
         assert 0 <= change.confidence <= 1
         assert math.isfinite(change.magnitude)
-
-
-@given(st.lists(numbers, max_size=200))
-def test_two_levels_never_raises_and_splits_inside(values: list[float]) -> None:
-    assert all(0 < split < len(values) for split, _ in two_levels(values))
 
 
 def test_long_series_are_thinned_to_medians_of_equal_times() -> None:
