@@ -58,8 +58,8 @@ def detect(series: Series) -> Generator[None, None, tuple[Series, list[Change]]]
 def _without_stuck(signal: Signal, flat: list[Change]) -> Signal:
     """Return the signal without the samples that are stuck: they have no noise."""
     stuck = [c for c in flat if c.detail["kind"] == "stuck"]
-    keep = [not any(c.start <= time <= c.end for c in stuck) for time in signal.times]
-    if all(keep) or sum(keep) < FEWEST:
+    keep = [not any(c.start <= time <= c.end for c in stuck) for time in signal.times] if stuck else []
+    if sum(keep) < FEWEST:
         return signal
     kept = {name: list(compress(getattr(signal, name), keep)) for name in ("times", "raw", "rest", "rhythm")}
     return msgspec.structs.replace(signal, **kept)

@@ -113,18 +113,26 @@ def _rhythm(times: Sequence[float], values: Sequence[float]) -> list[float]:
     if times[-1] - times[0] < WITH_WEEKEND:
         return added
     rest = list(map(sub, flat, added))
-    best, least = added, CLEARLY * _roughness(hours, rest)
+    hourly = _by(hours, rest)
+    best, least = None, CLEARLY * _roughness(hourly.values())
     for border in BORDERS:
-        resting = [is_weekend((time - border * HOUR) // DAY) for time in times]
-        working = median([value for value, rests in zip(rest, resting, strict=True) if not rests])
-        own = _by(compress(places, resting), compress(rest, resting))
-        lower = [own[place] - working if rests else 0.0 for place, rests in zip(places, resting, strict=True)]
-        if (rough := _roughness(hours, list(map(sub, rest, lower)))) < least:
-            best, least = [a + b for a, b in zip(added, lower, strict=True)], rough
-    return best
+        lower = _weekends([hour * HOUR for hour in hourly], [hour % 24 for hour in hourly], [*hourly.values()], border)
+        if (rough := _roughness(map(sub, hourly.values(), lower))) < least:
+            best, least = border, rough
+    if best is None:
+        return added
+    return [a + b for a, b in zip(added, _weekends(times, places, rest, best), strict=True)]
 
 
-def _roughness(hours: Sequence[float], rest: Sequence[float]) -> float:
+def _weekends(times: Sequence[float], places: Sequence[float], rest: Sequence[float], border: int) -> list[float]:
+    """Return what a weekend adds at each time, by its place in the day; 0 on working days."""
+    resting = [is_weekend((time - border * HOUR) // DAY) for time in times]
+    working = median([value for value, rests in zip(rest, resting, strict=True) if not rests])
+    own = _by(compress(places, resting), compress(rest, resting))
+    return [own[place] - working if rests else 0.0 for place, rests in zip(places, resting, strict=True)]
+
+
+def _roughness(hourly: Iterable[float]) -> float:
     """Return how much the level of six hours differs from that of the next six, over all hours."""
-    sums = [0.0, *accumulate(_by(hours, rest).values())]
+    sums = [0.0, *accumulate(hourly)]
     return sum(abs(c - b - b + a) for a, b, c in zip(sums, sums[6:], sums[12:], strict=False))
