@@ -3,6 +3,7 @@
 Append: batches/s of 10 events of 560 bytes each, by 1 writer and by 32 at once, each on a task of its own and each
 waiting for its acknowledgement before the next (for SQLite that is an fsync; writers that wait share one). Peer:
 the same packed bytes appended to a file by one writer, with an fsync each. Read: events/s of a task of 20,000.
+Paced: 50 and 500 writers, each with one event ten times a second for 3 s: this process's CPU an event, in µs.
 """
 
 from __future__ import annotations
@@ -21,10 +22,12 @@ from tailrace.log.memory import MemoryLog
 from tailrace.log.packing import pack
 from tailrace.log.sqlite import SQLiteLog
 from tests.bench.report import Report, say
+from tests.bench.servers.pace import times
 
 _TOGETHER = 10
 _BATCHES = 200
 _EVENTS = 20_000
+_PACED, _INTERVAL_S = 30, 0.1
 _ID = "00000000-0000-4000-8000-00000000{:04d}"
 
 
@@ -42,6 +45,8 @@ async def bench(folder: Path, runs: int) -> Report:
                 for writers in (1, 32):
                     figures[f"{name}, append, {writers} at once"].append(await _append(log, run, writers))
                 figures[f"{name}, read"].append(await _read(log, run))
+                for writers in (50, 500):
+                    figures[f"{name}, paced, {writers} writers"].append(await _paced(log, run, writers))
             finally:
                 await log.close()
         say(f"log: run {run + 1} of {runs}")
@@ -52,6 +57,8 @@ async def bench(folder: Path, runs: int) -> Report:
             report.add(f"log: {name}", "batches/s", values, "a file, fsync each" if peers else "", peers)
         elif "read" in name:
             report.add(f"log: {name}", "ev/s", values)
+        elif "paced" in name:
+            report.add(f"log: {name}", "µs", values)
     return report
 
 
@@ -78,6 +85,20 @@ async def _read(log: EventLog, run: int) -> float:
     while found := await log.read(source.task_id, cursor):
         cursor = found[-1].last
     return cursor / (time.perf_counter() - start)
+
+
+async def _paced(log: EventLog, run: int, writers: int) -> float:
+    tasks = [await _create(log, run * 2_000 + 1_000_000 + writers + number) for number in range(writers)]
+
+    async def write(source: Source, phase: float) -> None:
+        seq = 1
+        async for _ in times(_PACED, _INTERVAL_S, phase):
+            seq += 1
+            await log.append(source.task_id, _batch(source, seq, 1))
+
+    start = time.process_time()
+    await asyncio.gather(*(write(source, number / writers) for number, source in enumerate(tasks)))
+    return (time.process_time() - start) * 1e6 / (writers * _PACED)
 
 
 async def _create(log: EventLog, number: int) -> Source:

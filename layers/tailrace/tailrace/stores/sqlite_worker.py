@@ -18,9 +18,9 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 Operation = Callable[[sqlite3.Connection], T]
 
-# After a transaction of at least so many operations, the next one waits so long for more, as with PostgreSQL's
-# `commit_siblings` and `commit_delay`: a commit takes as much time of the processor as ten operations.
-_MANY, _PAUSE_S = 4, 0.005
+# After a transaction of many operations, the next one waits for more, unless enough have come already. PostgreSQL has
+# the same in `commit_siblings` and `commit_delay`. A commit takes as much time of the processor as ten operations.
+_MANY, _ENOUGH, _PAUSE_S = 4, 16, 0.005
 
 
 class SQLiteWorker:
@@ -71,7 +71,7 @@ class SQLiteWorker:
         connection = self._connect()
         before = 0
         while (first := self._queue.get()) is not None:
-            if self._transaction and before >= _MANY:
+            if self._transaction and before >= _MANY and self._queue.qsize() < _ENOUGH:
                 time.sleep(_PAUSE_S)
             jobs, closing = [first], False
             while not self._queue.empty():
