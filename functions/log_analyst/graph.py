@@ -22,7 +22,7 @@ from log_analyst.detectors.failed_requests import failures_in
 from log_analyst.detectors.histories import Histories
 from log_analyst.detectors.newcomers import newcomers
 from log_analyst.detectors.timeline import Timeline, timeline_of
-from log_analyst.detectors.trends import trends
+from log_analyst.detectors.trends import Trend, trends
 from log_analyst.detectors.window import Window
 from log_analyst.findings import Example, findings_of, lone_error, trend
 from log_analyst.grid import all_times, grid_for
@@ -165,14 +165,15 @@ async def find_changes(state: State) -> State:
     def example_of(row: Template) -> tuple[str, str]:
         return _example(logs, row)
 
-    findings = await asyncio.to_thread(_compared, timeline, span, example_of) if span else []
+    trending = list(trends(timeline))
+    findings = await asyncio.to_thread(_compared, timeline, span, trending, example_of) if span else []
     if span and span.derived and not findings:
         span = None
     if span is None:
         findings = [lone_error(row, example_of) for row in lone_errors(timeline)]
     if timeline.grid is not None:
         told = {finding.evidence.get("template") for finding in findings}
-        findings += [trend(found, timeline.grid, example_of) for found in trends(timeline) if found.row.id not in told]
+        findings += [trend(found, timeline.grid, example_of) for found in trending if found.row.id not in told]
     findings = in_order(findings)
     templates = _templates(timeline, findings, logs)
     notes = [facts.stopped, *facts.notes] if facts.stopped else facts.notes
@@ -201,11 +202,13 @@ async def write_report(state: State) -> State:
     return {}
 
 
-def _compared(timeline: Timeline, span: Window, example_of: Example) -> list[Finding]:
+def _compared(timeline: Timeline, span: Window, trending: list[Trend], example_of: Example) -> list[Finding]:
     if timeline.grid is None:
         return []
     histories = Histories(timeline, span)
-    return findings_of(compare(timeline, histories), span, histories, example_of)
+    slow = [id(found.row) for found in trending]
+    changes = [each for each in compare(timeline, histories) if each.type != "burst" or id(each.row) not in slow]
+    return findings_of(changes, span, histories, example_of)
 
 
 def _alert(received: Request, inputs: Sources) -> Alert:

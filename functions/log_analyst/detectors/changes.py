@@ -5,8 +5,8 @@ Each test is a condition on counts. It needs a clear margin, because false alarm
 - new: it never occurs before the window, and so often in it that its late start is no chance.
 - rare: it occurs once or a few times in the window, and hardly ever before. Only warnings, errors and lines about a
   start, a stop or a change are tested.
-- burst: in some stretch it is several times as frequent as before. All ordinary lines together do not rise as much,
-  and no stretch of the same length had as many lines before.
+- burst: in some stretch it is at least 1.7 times as frequent as before. All ordinary lines together do not rise as
+  much, and no stretch of the same length had as many lines before.
 - gone: in some stretch nearly none of the expected lines come. It is longer than any pause before, and the log itself
   goes on. Only lines below WARNING are tested.
 """
@@ -79,15 +79,22 @@ def unusually_many(count: int, once_before: int, share: float) -> bool:
     return count > expected + sqrt(expected)
 
 
-def burst(level: int, history: History) -> Stretch | None:
-    """Return the stretch of the window with the largest excess of lines; None if there is no burst."""
+def burst(level: int, history: History, *, least: float = 1.7) -> Stretch | None:
+    """Return the stretch of the window with the largest excess of lines; None if there is no burst.
+
+    A burst is at least `least` times as frequent as usual. What is usual for a template follows the other lines, so a
+    day's rise and fall is none of its bursts; what is usual for all lines does not, so they need a larger `least`.
+    """
     usual = history.usual
     floor = max(usual, 0.5 / max(len(history.window), 1))
     expected = [floor * max(1.0, ratio) for ratio in history.traffic]
-    begin, end = _stretch([count - 2 * usually for count, usually in zip(history.window, expected, strict=True)])
+    begin, end = _stretch(
+        [count - (least - 0.3) * usually for count, usually in zip(history.window, expected, strict=True)]
+    )
     count, usually = sum(history.window[begin:end]), sum(expected[begin:end])
-    serious = level >= levels.WARNING
-    if count < (6 if serious else 10) or count < (2.5 if serious else 3.0) * usually:
+    if 2 * (end - begin) > len(history.before):
+        least = 3.0  # hardly known what is usual: a rate may have risen slowly
+    if count < (6 if level >= levels.WARNING else 10) or count < least * usually:
         return None
     sigmas = (count - usually) / sqrt(dispersion(history.before) * usually + 1)
     if sigmas < 6 or not _unprecedented(history, begin, end):
@@ -120,7 +127,7 @@ def _unprecedented(history: History, begin: int, end: int) -> bool:
     """Return whether no stretch of the same length elsewhere comes near: a job that runs every hour is usual."""
     span = min(end - begin, max(1, len(history.elsewhere) // 2))
     most = max(_moving(history.window[begin:end], span), default=0)
-    return most > 1.5 * max(_moving(history.elsewhere, span), default=0)
+    return most > 1.35 * max(_moving(history.elsewhere, span), default=0)
 
 
 def _moving(series: list[int], span: int) -> list[int]:

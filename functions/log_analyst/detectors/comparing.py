@@ -105,7 +105,7 @@ def _shifts(timeline: Timeline, histories: Histories) -> Iterator[Candidate]:
         # It is good news if warnings and errors stop.
         if row.level < levels.WARNING and (found := changes.gone(history)) is not None:
             yield candidate("gone", row, row.text, row.level, row.series, found)
-    if (found := changes.burst(levels.INFO, histories.of_ordinary())) is not None:
+    if (found := changes.burst(levels.INFO, histories.of_ordinary(), least=2.5)) is not None:
         yield candidate("burst", None, "all ordinary lines", levels.INFO, histories.ordinary, found)
     logs = timeline.streams.values()
     for log in logs if len(logs) <= MOST_LOGS else ():

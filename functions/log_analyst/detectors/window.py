@@ -10,12 +10,13 @@ quarters of them. The score is Kulldorff's scan statistic: how much likelier a t
 their own inside the stretch than with one rate for the whole log (Poisson, with the counts' own variance).
 
 - A template adds to the score only if it is at least 2.5 times as frequent inside as outside, both per second and per
-  line of the other templates, so that the rise and fall of a day is no incident. Below WARNING both must also be
-  unlikely, and the lines must be in two buckets at least: lines that are written together may simply be seldom.
+  line of the other templates, so that the rise and fall of a day is no incident. Below WARNING 1.7 times
+  are enough in a stretch of at most half the time before it, but both must also be unlikely, and the lines must be in
+  two buckets at least: lines that are written together may simply be seldom.
 - It adds only what exceeds the highest score that chance would give among all stretches and templates.
 - Errors weigh more.
 - A pause of a template or of a log adds to the score if it is much longer than its other pauses. So do all ordinary
-  lines together if there are suddenly three times as many.
+  lines together if there are suddenly 2.4 times as many.
 
 If nothing has a score, there is no window and the logs are quiet.
 """
@@ -39,7 +40,7 @@ _ENOUGH_BEFORE = 20  # lines
 _STRETCHES = 60  # buckets of the scan
 MOST_LOGS = 12  # with more logs than these, a single log that falls silent is not noticed
 _MARGIN = 4.0  # of log-likelihood above the best score that chance gives; passed by chance in one of fifty logs
-_TIMES_MORE = 2.5
+_TIMES_MORE, _TIMES_MORE_BRIEFLY = 2.5, 1.7
 # The least dispersion where silence is judged: a heartbeat is more regular than chance, so fewer missing lines tell.
 REGULAR = 0.25
 _WEIGHTS = (0.5, 0.7, 0.7, 1.5, 2.0, 2.0)  # by level
@@ -132,7 +133,8 @@ def _score(
             buckets += filled[end - 1]
             if buckets < 2 and row.level < levels.WARNING:
                 continue
-            outside = (count - inside) * _TIMES_MORE
+            is_brief = row.level < levels.WARNING and 2 * (end - begin) <= begin
+            outside = (count - inside) * (_TIMES_MORE_BRIEFLY if is_brief else _TIMES_MORE)
             if not series[end - 1] or inside * (size - end + begin) < outside * (end - begin):
                 continue
             if inside * (volume - others + 1) < outside * others:
@@ -145,18 +147,18 @@ def _score(
 
 
 def _score_surge(series: list[int], chance: float, scores: dict[tuple[int, int], float]) -> None:
-    """Score the sudden threefold of all ordinary lines: too abrupt for the rhythm of a day."""
+    """Score a sudden surge of all ordinary lines: too abrupt for the rhythm of a day."""
     size, count = len(series), sum(series)
     spread = dispersion(series)
     for begin in range(max(3, size // 8), size - 1):
         before, after = sum(series[begin - 3 : begin]) / 3, sum(series[begin : begin + 2]) / 2
-        if after < 3 * before or after < 10:
+        if after < 2.4 * before or after < 10:
             continue
         inside = 0
         for end in range(begin + 1, min(size, begin + size // 2) + 1):
             inside += series[end - 1]
             gain = _gain(inside, count, (end - begin) / size) / spread - chance
-            if gain > 0 and inside * size > 2 * count * (end - begin):
+            if gain > 0 and inside * size > 1.8 * count * (end - begin):
                 scores[begin, end] = scores.get((begin, end), 0.0) + gain
 
 

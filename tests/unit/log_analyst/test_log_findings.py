@@ -131,6 +131,20 @@ def test_a_burst_that_is_most_of_the_log_while_it_lasts_is_found(alert: tuple[fl
 
 
 @WINDOWS
+@pytest.mark.parametrize("times", [2, 3])
+def test_a_rate_that_doubles_for_a_while_is_a_burst(times: int, alert: tuple[float, float] | None) -> None:
+    rng = random.Random(4)
+    usual = moments(rng, T0, T0 + HOUR, 20)
+    more = moments(rng, TROUBLE, TROUBLE + 12 * MINUTE, 20 * (times - 1))
+    jobs = [
+        (at, app_line(rng, at, "INFO", f"job {int(at)} waits for worker {rng.randrange(9)}")) for at in usual + more
+    ]
+    [finding] = run(asked(file(text_of(steady(app_line), jobs)), alert=alert)).findings
+    assert (finding.type, finding.subject) == ("burst", "INFO [shop.web] job <num> waits for worker <num>")
+    assert seconds(finding.start) == pytest.approx(TROUBLE, abs=100)
+
+
+@WINDOWS
 def test_a_template_that_stops_is_gone(alert: tuple[float, float] | None) -> None:
     lines = [(at, line) for at, line in steady(app_line) if "cart" not in line or not 0 < at - TROUBLE < 12 * MINUTE]
     [finding] = run(asked(file(text_of(lines)), alert=alert)).findings
