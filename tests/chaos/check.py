@@ -277,7 +277,8 @@ def failed_for_a_reason(history: History) -> Findings:
     """7: a run fails only after three attempts from the same checkpoint."""
     if history.state in (None, "TASK_STATE_COMPLETED", "TASK_STATE_CANCELED"):
         return
-    checkpoints = [entry.meta.get("checkpoint") for entry in history.entries if entry.meta["kind"] == "attempt"]
+    own = [entry.meta for entry in history.entries if "origin" not in entry.meta]  # not of a delegated task
+    checkpoints = [meta.get("checkpoint") for meta in own if meta["kind"] == "attempt"]
     gave_up = len(checkpoints) >= 2 and len(set(checkpoints[-2:])) == 1
     if not gave_up:
         yield (

@@ -314,8 +314,9 @@ def test_a_stopped_process_that_ends_its_node_late_is_not_a_second_run() -> None
 
 def test_a_run_without_progress_in_three_attempts_may_fail() -> None:
     history = good()
-    more = [entry(13 + n, 3 + n, "attempt", supersedes=[], checkpoint="c1") for n in range(2)]
-    put(history, 12, *more, entry(15, 4, "state", state="FAILED"))
+    specialists = entry(14, 3, "attempt", supersedes=[], origin={"task": "t", "seq": 4})
+    own = [entry(seq, attempt, "attempt", supersedes=[], checkpoint="c1") for seq, attempt in ((13, 3), (15, 4))]
+    put(history, 12, own[0], specialists, own[1], entry(16, 4, "state", state="FAILED"))
     del history.entries[-1]
     history.replies, history.glimpsed = [], list(history.entries)
     assert check(history) == []
