@@ -9,23 +9,24 @@ from typing import Any
 from tailrace.errors import LogUnavailable
 from tailrace.log import EventLog
 from tailrace.log.conversations import Conversations
+from tailrace.log.summaries import Summaries
 from tests.chaos.control import Control
 
-_CHANGES = frozenset({"create_or_find", "append", "claim", "renew", "update_state", "request_cancel"})
+_CHANGES = frozenset({"create_or_find", "append", "claim", "renew", "update_state", "request_cancel", "keep"})
 # After how many seconds a throttled call is refused.
 _THROTTLED_S = 0.15
 
 
 class FaultyLog:
-    """A proxy for all methods of `log`, and for those of its conversations."""
+    """A proxy for all methods of `log`, and for those of its conversations and its summaries."""
 
-    def __init__(self, log: EventLog | Conversations, control: Control) -> None:
+    def __init__(self, log: EventLog | Conversations | Summaries, control: Control) -> None:
         self._log = log
         self._control = control
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._log, name)
-        if name == "conversations":
+        if name in ("conversations", "summaries"):
             return FaultyLog(method, self._control)
         if name == "close" or not inspect.iscoroutinefunction(method):
             return method

@@ -30,6 +30,8 @@ AGENTS = {
     "specialist_one": "tests.sample_agents.chaos_specialist",
     "specialist_two": "tests.sample_agents.second_chaos_specialist",
 }
+# A task has some hundred events here. So a takeover reads a summary, as it does of a task with thousands.
+_SUMMARY_EVERY = 50
 _IMPORTED = ("gateway.app", "sweeper.sweep", "local.serve", *AGENTS.values())
 
 
@@ -42,11 +44,13 @@ def work(order: dict[str, Any], folder: Path) -> None:
     logging.basicConfig(level=logging.INFO, format=f"%(asctime)s {os.getpid()} %(message)s", force=True)
     logging.getLogger("httpx").setLevel(logging.WARNING)
     from local.serve import serve
+    from tailrace.agent.recovery import summary
     from tailrace.config import Settings
     from tailrace.log import open_log
     from tests.chaos.control import Control
     from tests.chaos.faulty_log import FaultyLog
 
+    summary.EVERY = _SUMMARY_EVERY
     control = Control(folder / f"{order['worker']}.control")
     clock.follow(lambda: control.get("clock_ms"))
     settings = Settings.load()

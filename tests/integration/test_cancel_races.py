@@ -14,6 +14,7 @@ from langgraph.graph import START, MessagesState, StateGraph
 from gateway.app import create_app
 from tailrace import Request
 from tailrace.config import Settings
+from tailrace.errors import Fenced
 from tailrace.events import State, status_update, submitted
 from tailrace.log import Batch, Head
 from tailrace.log.fence import put_fence
@@ -22,16 +23,24 @@ from tests.sample_agents.hello_world import hello_world
 from tests.support.events import TERMINAL, message, message_of, of_kind, state_of
 from tests.support.gateway import ALICE, header_owner
 from tests.support.http import serve
-from tests.support.in_process import agent
+from tests.support.in_process import CARD, agent
 
 pytestmark = pytest.mark.asyncio
 
 
 class PausedLog(MemoryLog):
-    """Writes a task's fence, or the head of a task that begins or ends, only after `go_on` is set."""
+    """Returns a task's events, or writes its fence, or its head when it begins or ends, only after `go_on` is set.
 
-    def __init__(self, *, at_fence: bool = False, at_begin: bool = False, at_end: bool = False) -> None:
+    `fenced` counts the writes that were refused.
+    """
+
+    fenced = 0
+
+    def __init__(
+        self, *, at_read: bool = False, at_fence: bool = False, at_begin: bool = False, at_end: bool = False
+    ) -> None:
         super().__init__()
+        self._at_read = at_read
         self._at_fence = at_fence
         self._at_begin = at_begin
         self._at_end = at_end
@@ -42,7 +51,17 @@ class PausedLog(MemoryLog):
     async def append(self, task_id: str, batch: Batch) -> None:
         if self._at_fence and not self.paused.done():
             await self._pause(task_id)
-        await super().append(task_id, batch)
+        try:
+            await super().append(task_id, batch)
+        except Fenced:
+            self.fenced += 1
+            raise
+
+    async def read(self, task_id: str, cursor: int = 0, limit: int = 1_000_000) -> list[Batch]:
+        batches = await super().read(task_id, cursor, limit)
+        if self._at_read and not self.paused.done():
+            await self._pause(task_id)
+        return batches
 
     async def update_state(self, task_id: str, attempt: int, state: Any, *, release: bool) -> Head:
         if (self._at_end and state in TERMINAL) or (self._at_begin and not self.paused.done()):
@@ -94,6 +113,23 @@ async def test_a_cancel_while_the_attempt_starts_stops_it_before_its_lease_is_re
         assert (await cancel)["status"]["state"] == "TASK_STATE_CANCELED"
         await sending
         assert state_of((await served.events(task_id))[-1]) == "TASK_STATE_CANCELED"
+
+
+async def test_a_cancel_while_a_new_task_is_claimed_is_left_to_the_code_that_claims_it() -> None:
+    """It has the lease, but has not gone on yet. With it, the cancel would write as the same attempt."""
+    log = PausedLog(at_read=True)
+    head = Head(task_id="t", owner="local", context_id="c", agent=CARD.name)
+    await log.create(head, submitted(head.source, message_of({"text": "go"})))
+    async with agent(hello_world(asyncio.Event()), log=log, lease_s=600, renew_s=300) as served:
+        visit = asyncio.create_task(served.result("GetTask", {"id": "t"}, last_event_id="1"))
+        await log.paused
+        cancel = asyncio.create_task(served.result("CancelTask", {"id": "t"}))
+        await log.cancel_requested.wait()
+        await served.result("ListTasks", {})  # Meanwhile the cancel goes as far as it can.
+        log.go_on.set()
+        assert (await cancel)["status"]["state"] == "TASK_STATE_CANCELED"
+        await visit
+        assert (log.fenced, (await log.head("t")).attempt) == (0, 1)
 
 
 async def test_no_node_starts_before_it_is_known_whether_the_task_was_cancelled() -> None:

@@ -14,10 +14,13 @@ from langgraph.graph import START, MessagesState, StateGraph
 from tailrace import AgentApp, Request
 from tailrace.config import Settings
 from tailrace.errors import ConfigError
+from tailrace.events import submitted
+from tailrace.log import Head
+from tailrace.log.head import NewOf
 from tailrace.log.memory import MemoryLog
 from tests.sample_agents.hello_world import hello_world
 from tests.support.conditions import eventually
-from tests.support.events import message, state_of
+from tests.support.events import message, message_of, state_of
 from tests.support.in_process import CARD, agent, system
 from tests.support.jsonrpc import Agent, rpc
 
@@ -107,6 +110,36 @@ async def test_a_task_beyond_the_limit_is_refused_and_leaves_nothing_behind() ->
             while "error" in await served.call("SendMessage", params):
                 await asyncio.sleep(0.01)
         assert await stored(served) == 3
+
+
+class SlowVisits(MemoryLog):
+    """A log in which a task that is taken for a new one is claimed only after `go_on` is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.visited, self.go_on = asyncio.Event(), asyncio.Event()
+
+    async def claim(self, task_id: str, owner: str, lease_s: float, only: NewOf | None = None) -> Head:
+        if only is not None:
+            self.visited.set()
+            await self.go_on.wait()
+        return await super().claim(task_id, owner, lease_s, only)
+
+
+async def test_a_task_is_not_refused_for_a_visit_that_starts_none() -> None:
+    """Who reads a task and has its first event may have just created it. Its start has a slot until that is known."""
+    log = SlowVisits()
+    head = Head(task_id="t", owner="local", context_id="c", agent=CARD.name)
+    await log.create(head, submitted(head.source, message_of({"text": "go"})))
+    await log.claim("t", "another process", 600)
+    async with agent(hello_world(), log=log, options={"max_tasks": 1}) as served:
+        visit = asyncio.create_task(served.result("GetTask", {"id": "t"}, last_event_id="1"))
+        await log.visited.wait()
+        sending = asyncio.create_task(served.result("SendMessage", {"message": message("go")}))
+        await served.result("ListTasks", {})  # The agent has the message by now.
+        log.go_on.set()
+        assert (await sending)["task"]["status"]["state"] == DONE
+        await visit
 
 
 async def test_of_many_tasks_at_the_same_time_no_more_run_than_may() -> None:

@@ -26,6 +26,7 @@ from tailrace.agent.cancel_wait import await_end
 from tailrace.agent.delegated_tasks import cancel_delegated_tasks
 from tailrace.agent.dispatch import Dispatch
 from tailrace.agent.graph import AgentGraph
+from tailrace.agent.held import Held
 from tailrace.agent.lease import CancelRequested, Lease, LeaseThread
 from tailrace.agent.new_task import claim_new, create_task, start_of
 from tailrace.agent.recovery.history import WORKER_LOST, WORKER_STOPPED, History
@@ -90,8 +91,7 @@ class Tasks:
         self._slots = Slots(agent.max_tasks, self._start_waiting)
         self._unowned = UnownedTasks(log, http, settings, dispatch)
         self._me = f"{agent.name}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        # Tasks that this process is about to start or to end.
-        self._held: set[str] = set()
+        self._held = Held()
         self._running: dict[str, tuple[Attempt, asyncio.Task[None]]] = {}
 
     async def owned(self, task_id: str, owner: str, head: Head | None = None) -> Head:
@@ -109,10 +109,10 @@ class Tasks:
         """As `TaskService.visit`."""
         head: Head | None = None
         if new and task_id not in self._running and not self._slots.full:
-            self._slots.take()
-            expected = Head(task_id=task_id, owner=owner, context_id="", agent=self._agent.name)
-            start = partial(self._start_orphaned, expected, only=NewOf(owner, self._agent.name))
-            head = await asyncio.shield(self._slots.begin(task_id, start))
+            only = NewOf(owner, self._agent.name)
+            expected = Head(task_id=task_id, context_id="", **only._asdict())
+            start = partial(self._start_orphaned, expected, only=only)
+            head = await asyncio.shield(self._slots.visit(task_id, start))
         head = await self.owned(task_id, owner, head)
         await self.ensure_running(head)
         return head
@@ -143,7 +143,8 @@ class Tasks:
             checked = check_reply(history.question, reply, self._agent.check_answer)
             if has_files(reply):  # The limit on files is for all messages of a task together.
                 await in_turn(partial(check, begins=False), [*history.messages, reply])
-            await self._reply(head, checked, history)
+            with self._held.holding(head.task_id):
+                await self._reply(head, checked, history)
         else:
             raise not_waiting(head, history)
         return Sent(head.task_id)
@@ -172,7 +173,7 @@ class Tasks:
             elif head.state not in TERMINAL and head.leased(self.log.now()):
                 ended = await await_end(self.log, self.feeds, self._settings, head)
             elif head.state not in TERMINAL:
-                await self._cancel_claimed(await self.log.claim(task_id, self._me, self._settings.lease_s))
+                await self._claim_to_cancel(task_id)
         except TaskFinished as error:
             raise not_cancelable(str(error)) from None
         except LeaseHeld:
@@ -219,13 +220,14 @@ class Tasks:
         if not self._needs_a_runner(head):
             return None
         try:
-            claim = self.log.claim(head.task_id, self._me, self._settings.lease_s, only)
-            if history is None and head.attempt == 0:
-                claimed, history = await claim_new(self.log, self._settings, head, claim)
-            else:
-                claimed = await claim
-            reason = WORKER_STOPPED if head.lease_owner is None else WORKER_LOST
-            await self._begin(claimed, reason, None, history)
+            with self._held.holding(head.task_id):
+                claim = self.log.claim(head.task_id, self._me, self._settings.lease_s, only)
+                if history is None and head.attempt == 0:
+                    claimed, history = await claim_new(self.log, self._settings, head, claim)
+                else:
+                    claimed = await claim
+                reason = WORKER_STOPPED if head.lease_owner is None else WORKER_LOST
+                await self._begin(claimed, reason, None, history)
             return claimed
         except NotNew as other:
             return other.head
@@ -256,7 +258,7 @@ class Tasks:
 
     async def _begin_task(self, message: UserMessage, owner: str) -> Sent:
         key = message.message_id if self._idempotent(message.message_id) else str(uuid.uuid4())
-        if not self._slots.full:
+        if not await self._slots.refuse():
             with self._slots.one():
                 new = await create_task(self.log, self._agent, message, owner, key)
                 await self._start_orphaned(new.head, new.history)
@@ -270,24 +272,25 @@ class Tasks:
         await self.ensure_running(head)
         return Sent(head.task_id)
 
+    async def _claim_to_cancel(self, task_id: str) -> None:
+        with self._held.holding(task_id):
+            await self._cancel_claimed(await self.log.claim(task_id, self._me, self._settings.lease_s))
+
     async def _cancel_claimed(self, claimed: Head) -> None:
         async with self._held_for(claimed):
             await self._unowned.cancel(claimed)
 
     def _works_on(self, task_id: str) -> bool:
-        """Whether code of this process works under the task's lease."""
+        """Whether code of this process works under the task's lease, or is about to."""
         return task_id in self._held or task_id in self._running
 
     @asynccontextmanager
     async def _held_for(self, claimed: Head) -> AsyncIterator[Lease]:
-        """Mark the task as one that this process is about to start or to end; renew its lease meanwhile."""
+        """Hold the task, and renew its lease meanwhile."""
         lease = Lease(self.log, claimed, self._settings)
-        self._held.add(claimed.task_id)
-        try:
+        with self._held.holding(claimed.task_id):
             async with self._leases.renewing(lease):
                 yield lease
-        finally:
-            self._held.discard(claimed.task_id)
 
     async def _begin(
         self,
@@ -363,7 +366,7 @@ class Tasks:
         """Run the attempt. Then cancel the task if the request for it came while the attempt was asking the user."""
         if await attempt.work(self._agent, self._dispatch):
             with suppress(LeaseHeld, TaskFinished, Fenced):  # Another process cancels or runs the task.
-                await self._cancel_claimed(await self.log.claim(attempt.task_id, self._me, self._settings.lease_s))
+                await self._claim_to_cancel(attempt.task_id)
 
     async def _reply(self, head: Head, reply: Reply, history: History) -> None:
         """Give a waiting task its reply, unless the same reply, sent twice, was taken in the meantime.

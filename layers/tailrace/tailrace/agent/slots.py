@@ -28,11 +28,19 @@ class Slots:
         self._waiting: dict[str, None] = {}
         # Tasks that are being started now, for no request or for one that may be gone before.
         self.starting: set[asyncio.Task[Any]] = set()
+        # Those of them whose task may turn out to need no start.
+        self._visits: set[asyncio.Task[Any]] = set()
 
     @property
     def full(self) -> bool:
-        """Whether a new task has to be refused."""
+        """Whether no slot is left for a new task."""
         return self.most is not None and self._taken + len(self._waiting) >= self.most
+
+    async def refuse(self) -> bool:
+        """Whether a new task has to be refused. This is known when each visit knows whether it needs its slot."""
+        while self.full and self._visits:
+            await asyncio.wait(self._visits)
+        return self.full
 
     def take(self) -> None:
         """Take a slot, even if none is free."""
@@ -53,6 +61,14 @@ class Slots:
         self.starting.add(task)
         task.add_done_callback(self.starting.discard)
         return task
+
+    def visit(self, task_id: str, start: Callable[[], Coroutine[Any, Any, T]]) -> asyncio.Task[T]:
+        """As `begin`, in a slot that is taken here, for a task that `start` starts only if that is new."""
+        self.take()
+        visit = self.begin(task_id, start)
+        self._visits.add(visit)
+        visit.add_done_callback(self._visits.discard)
+        return visit
 
     @contextmanager
     def one(self) -> Iterator[None]:
