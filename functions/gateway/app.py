@@ -67,7 +67,7 @@ from tailrace.stream import sse
 from tailrace.stream.reader import newest_at
 from tailrace.stream.response import forget_earlier_shutdown
 from tailrace.tracing.context import Tracing
-from tailrace.tracing.setup import set_up
+from tailrace.tracing.setup import flush, set_up
 
 if TYPE_CHECKING:
     from gateway.authors_auth import AuthorsAuth
@@ -305,6 +305,7 @@ def create_app(
         await callers.close()
         if log is None:
             await the_log.close()
+        await flush(last=True)
 
     routes = [
         *gateway.routes,

@@ -10,7 +10,6 @@ from langchain_core.tools import tool
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode
 from langgraph.types import interrupt
-from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.trace import SpanKind, StatusCode
 
 from tailrace import delegate, write
@@ -189,24 +188,3 @@ async def test_without_an_sdk_a_callers_trace_is_passed_on_as_it_came(header: st
     passed = {name: value for name, value in hook.headers[0].items() if name in (*headers, "traceparent")}
     assert passed == ({"traceparent": CALLER, "tracestate": "a=1"} if header == CALLER else {})
     assert head.trace == (f"{CALLER} a=1" if header == CALLER else "")
-
-
-async def test_an_sdk_that_fails_fails_no_task(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Failing(SpanProcessor):
-        def on_start(self, span: Any, parent_context: Any = None) -> None:
-            if span.name.startswith("task"):
-                raise RuntimeError("no memory for a span")
-
-        def on_end(self, span: Any) -> None:
-            raise RuntimeError("nobody takes it")
-
-    sdk = Recorded()
-    sdk.traces.add_span_processor(Failing())
-    sdk.install(monkeypatch)
-
-    async def look(state: MessagesState) -> Any:
-        return {"messages": [await says("seen").ainvoke("?")]}
-
-    async with agent(StateGraph(MessagesState).add_node(look).add_edge(START, "look")) as sut:
-        sent = await sut.result("SendMessage", {"message": message("go")})
-    assert sent["task"]["status"]["state"] == "TASK_STATE_COMPLETED"

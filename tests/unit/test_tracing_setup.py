@@ -106,7 +106,7 @@ async def test_a_collector_that_does_not_answer_holds_nobody_up(
             return released.wait()
 
     monkeypatch.setattr(opentelemetry.trace, "_TRACER_PROVIDER", Stuck(shutdown_on_exit=False))
-    monkeypatch.setattr(setup, "_FLUSH_MS", 1)
+    monkeypatch.setattr(setup, "_FLUSH_S", 0.001)
     try:
         async with asyncio.timeout(60):
             await flush()

@@ -248,6 +248,7 @@ class AgentApp:
             yield
         finally:
             await self._stack.aclose()
+            await flush(last=True)
 
     async def _open(self) -> Serving:
         async with self._opening:

@@ -19,7 +19,7 @@ from opentelemetry.trace import Span, SpanKind, get_current_span, set_span_in_co
 
 from tailrace.authoring.emit import step_of
 from tailrace.tracing import names
-from tailrace.tracing.spans import begin, end, fail
+from tailrace.tracing.spans import begin, end, fail, note
 
 # The conventions' names of providers that LangChain calls otherwise.
 _PROVIDERS = {
@@ -48,7 +48,7 @@ class RunSpans(AsyncCallbackHandler):
     def close(self) -> None:
         """End what is still open: the attempt is over."""
         for run_id, span in list(self._open.items()):
-            span.set_attribute(names.CANCELED, True)
+            note(span, names.CANCELED, True)
             self._end(run_id)
 
     async def on_chain_start(
@@ -132,10 +132,10 @@ class RunSpans(AsyncCallbackHandler):
         message = generation.message if isinstance(generation, ChatGeneration) else None
         if span is not None and isinstance(message, AIMessage):
             if model := message.response_metadata.get("model_name"):
-                span.set_attribute(names.RESPONSE_MODEL, str(model))
+                note(span, names.RESPONSE_MODEL, str(model))
             if tokens := message.usage_metadata:
-                span.set_attribute(names.INPUT_TOKENS, tokens["input_tokens"])
-                span.set_attribute(names.OUTPUT_TOKENS, tokens["output_tokens"])
+                note(span, names.INPUT_TOKENS, tokens["input_tokens"])
+                note(span, names.OUTPUT_TOKENS, tokens["output_tokens"])
         self._end(run_id)
 
     async def on_llm_error(self, error: BaseException, *, run_id: UUID, **_: Any) -> None:
@@ -183,9 +183,9 @@ class RunSpans(AsyncCallbackHandler):
         if span is None:
             return
         if isinstance(error, GraphBubbleUp):
-            span.set_attribute(names.INTERRUPTED, True)
+            note(span, names.INTERRUPTED, True)
         elif isinstance(error, asyncio.CancelledError):
-            span.set_attribute(names.CANCELED, True)
+            note(span, names.CANCELED, True)
         elif error is not None:
             fail(span, type(error).__name__)
         end(span)

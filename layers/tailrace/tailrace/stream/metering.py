@@ -10,7 +10,7 @@ from tailrace.errors import EventUnreadable
 from tailrace.events import decode, now_ms
 from tailrace.log import Batch
 from tailrace.stream.reader import Synced
-from tailrace.tracing.metrics import Meters, meters
+from tailrace.tracing.metrics import Meters, measure, meters
 
 
 @contextmanager
@@ -20,11 +20,11 @@ def open_stream() -> Iterator[Callable[[Any], None] | None]:
     if instruments is None:
         yield None
         return
-    instruments.open_streams.add(1)
+    measure(instruments.open_streams.add, 1)
     try:
         yield _Lag(instruments)
     finally:
-        instruments.open_streams.add(-1)
+        measure(instruments.open_streams.add, -1)
 
 
 class _Lag:
@@ -43,4 +43,4 @@ class _Lag:
             except EventUnreadable:
                 return
             # The clocks of two machines may differ.
-            self._histogram.record(max(0, now_ms() - written) / 1000)
+            measure(self._histogram.record, max(0, now_ms() - written) / 1000)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from tailrace.tracing import names
 from tailrace.tracing.context import is_sdk
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import Counter, Histogram, UpDownCounter
+
+logger = logging.getLogger("tailrace.tracing")
 
 # In seconds. OpenTelemetry's default bounds are for milliseconds.
 _BOUNDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
@@ -39,20 +43,32 @@ class Meters:
 # Why an attempt begins that nobody has handed the run to.
 _LOST = ("worker lost", "worker stopped")
 
-_meters: list[Meters] = []
+_meters: list[Meters | None] = []
 
 
 def meters() -> Meters | None:
-    """The instruments; None if this process has no SDK that takes metrics."""
+    """The instruments; None if this process has no SDK that takes metrics, or one that cannot make them."""
     metrics = sys.modules.get("opentelemetry.metrics")
     if metrics is None or not is_sdk(metrics.get_meter_provider):
         return None
     if not _meters:
-        _meters.append(Meters())
+        try:
+            _meters.append(Meters())
+        except Exception as error:
+            logger.warning("there are no metrics: %s: %s", type(error).__name__, error)
+            _meters.append(None)
     return _meters[0]
+
+
+def measure(method: Callable[..., None], *measured: Any) -> None:
+    """Call an instrument's method. An SDK's readers and views are anybody's code, so this never raises."""
+    try:
+        method(*measured)
+    except Exception as error:
+        logger.warning("a measurement was not taken: %s: %s", type(error).__name__, error)
 
 
 def count_takeover(reason: str | None) -> None:
     """Count an attempt with this reason in its fence, if it is a takeover: a hand-off is none."""
     if reason in _LOST and (instruments := meters()) is not None:
-        instruments.takeovers.add(1, {names.REASON: reason})
+        measure(instruments.takeovers.add, 1, {names.REASON: reason})

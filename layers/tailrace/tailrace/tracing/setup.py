@@ -12,14 +12,18 @@ import asyncio
 import logging
 import os
 import sys
+import threading
+from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any
 
 from tailrace.tracing.context import is_on
 
 logger = logging.getLogger("tailrace.tracing")
 
-# How long a server of traces may keep the process from its next request.
-_FLUSH_MS = 5_000
+# How long a server of traces may keep the process from its next request, and from its end: a supervisor kills a process
+# that takes too long to stop.
+_FLUSH_S, _LAST_FLUSH_S = 5.0, 1.5
 # Any of these asks for an SDK.
 _ASKING = (
     "OTEL_EXPORTER_OTLP_ENDPOINT",
@@ -33,6 +37,8 @@ _ASKING = (
 _NEEDED = "opentelemetry-sdk opentelemetry-exporter-otlp-proto-http"
 
 _tried: list[str] = []
+# What is sent now, or was sent last.
+_sending: list[Future[None]] = []
 
 
 def set_up(service: str) -> None:
@@ -55,18 +61,40 @@ def set_up(service: str) -> None:
         logger.warning("%s is set, but nothing is sent: %s: %s", asked[0], type(error).__name__, error)
 
 
-async def flush() -> None:
-    """Wait until what there is so far was sent, for at most `_FLUSH_MS`. This never raises.
+async def flush(*, last: bool = False) -> None:
+    """Wait until what there is so far was sent, for at most `_FLUSH_S`, or `_LAST_FLUSH_S` at the process's end.
 
-    On Lambda a process freezes between two requests, and may never go on.
+    On Lambda a process freezes between two requests, and may never go on. Uvicorn ends with the signal that stopped it,
+    so the SDK's own `atexit` does not run. This never raises.
     """
     if "langchain_core.tracers.langchain" not in sys.modules and "opentelemetry.trace" not in sys.modules:
         return
     try:
-        async with asyncio.timeout(_FLUSH_MS / 1000):
-            await asyncio.to_thread(_flush)
+        async with asyncio.timeout(_LAST_FLUSH_S if last else _FLUSH_S):
+            while _sending and not _sending[0].done():  # Threads that hang must not become many.
+                with suppress(Exception):  # Who has begun it says so.
+                    await asyncio.wrap_future(_sending[0])
+            _sending[:] = [_flush_in_thread()]
+            await asyncio.wrap_future(_sending[0])
     except Exception as error:  # Traces are never worth a task.
         logger.warning("traces were not sent: %s: %s", type(error).__name__, error)
+
+
+def _flush_in_thread() -> Future[None]:
+    """Send all there is in a thread that nothing waits for: asyncio and Python would wait for one of asyncio's pool."""
+    sent = Future[None]()
+    sent.set_running_or_notify_cancel()  # Who waits no longer cancels nothing.
+
+    def send() -> None:
+        try:
+            _flush()
+        except BaseException as error:
+            sent.set_exception(error)
+        else:
+            sent.set_result(None)
+
+    threading.Thread(target=send, name="traces", daemon=True).start()
+    return sent
 
 
 def _set_up() -> None:
@@ -110,4 +138,4 @@ def _flush() -> None:
     for signal, provider in (("trace", "get_tracer_provider"), ("metrics", "get_meter_provider")):
         api = sys.modules.get(f"opentelemetry.{signal}")
         if api is not None and hasattr(sdk := getattr(api, provider)(), "force_flush"):
-            sdk.force_flush(_FLUSH_MS)
+            sdk.force_flush(round(_FLUSH_S * 1000))

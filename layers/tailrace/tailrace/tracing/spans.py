@@ -59,7 +59,7 @@ class Creation:
     def found(self, trace: str) -> None:
         """Note the trace in the stored head: if it is another one, the task was there before."""
         if self._span is not None and trace != self.trace:
-            self._span.set_attribute(names.REPEATED, True)
+            note(self._span, names.REPEATED, True)
 
 
 class AttemptSpan:
@@ -77,9 +77,9 @@ class AttemptSpan:
         """Note how the attempt has ended, as `names.END` has it, and of an error its type."""
         if self._span is None:
             return
-        self._span.set_attribute(names.END, how)
+        note(self._span, names.END, how)
         if state:
-            self._span.set_attribute(names.TASK_STATE, state)
+            note(self._span, names.TASK_STATE, state)
         if error:
             fail(self._span, error)
 
@@ -134,7 +134,7 @@ def call(name: str, url: str, *interruption: type[BaseException]) -> Iterator[Sp
 def called(span: Span | None, task_id: str | None) -> None:
     """Note which task of the agent a call has."""
     if span is not None and task_id is not None:
-        span.set_attribute(names.TASK_ID, task_id)
+        note(span, names.TASK_ID, task_id)
 
 
 @contextmanager
@@ -159,14 +159,14 @@ def ending(span: Span, interruption: tuple[type[BaseException], ...] = ()) -> It
     try:
         yield
     except (asyncio.CancelledError, GeneratorExit):
-        span.set_attribute(names.CANCELED, True)
+        note(span, names.CANCELED, True)
         raise
     except AgentError as error:
         fail(span, str(error.code) if error.code is not None else type(error).__name__)
         raise
     except BaseException as error:
         if isinstance(error, interruption):
-            span.set_attribute(names.INTERRUPTED, True)
+            note(span, names.INTERRUPTED, True)
         else:
             fail(span, type(error).__name__)
         raise
@@ -177,15 +177,25 @@ def ending(span: Span, interruption: tuple[type[BaseException], ...] = ()) -> It
 def begin(name: str, **options: Any) -> Span:
     """Begin a span; `options` are those of `Tracer.start_span`.
 
-    An SDK's sampler and processors are anybody's code. If that fails, there is no span, and the task goes on.
+    An SDK's sampler and processors are anybody's code. If that fails, what would be below this span is below its parent.
     """
-    from opentelemetry.trace import INVALID_SPAN, get_tracer
+    from opentelemetry.trace import NonRecordingSpan, get_current_span, get_tracer
 
     try:
-        return get_tracer(names.SCOPE).start_span(name, **options)
+        span = get_tracer(names.SCOPE).start_span(name, **options)
+        span.get_span_context(), span.is_recording()  # Who carries the trace on asks for both.
     except Exception as error:
         logger.warning("the span %r was not begun: %s: %s", name, type(error).__name__, error)
-        return INVALID_SPAN
+        return NonRecordingSpan(get_current_span(options.get("context")).get_span_context())
+    return span
+
+
+def note(span: Span, name: str, value: str | int | bool) -> None:
+    """Give the span an attribute. This never raises; see `begin`."""
+    try:
+        span.set_attribute(name, value)
+    except Exception as error:
+        logger.warning("the attribute %r was not noted: %s: %s", name, type(error).__name__, error)
 
 
 def end(span: Span) -> None:
@@ -197,11 +207,14 @@ def end(span: Span) -> None:
 
 
 def fail(span: Span, error: str) -> None:
-    """Give the span the status of a failure, and the type of the error."""
+    """Give the span the status of a failure, and the type of the error. This never raises; see `begin`."""
     from opentelemetry.trace import StatusCode
 
-    span.set_status(StatusCode.ERROR)
-    span.set_attribute(names.ERROR, error)
+    try:
+        span.set_status(StatusCode.ERROR)
+    except Exception as failure:
+        logger.warning("a failure was not noted: %s: %s", type(failure).__name__, failure)
+    note(span, names.ERROR, error)
 
 
 def _place(url: str) -> dict[str, Any]:
