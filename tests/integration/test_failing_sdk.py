@@ -36,7 +36,10 @@ class Failing:
     """Stands for any object of an SDK: its methods make others, and the one that is named in `fails` raises."""
 
     fails: ClassVar[str]
-    known: ClassVar[dict[str, Any]] = {"is_recording": True, "get_span_context": SpanContext(5, 6, False, TraceFlags(1))}
+    known: ClassVar[dict[str, Any]] = {
+        "is_recording": True,
+        "get_span_context": SpanContext(5, 6, False, TraceFlags(1)),
+    }
 
     def __getattr__(self, name: str) -> Any:
         def method(*_: Any, **__: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ def consulting(url: str) -> StateGraph[Any, Any, Any, Any]:
 
 async def test_a_task_is_one_trace_through_agents_and_a_killed_worker(tmp_path: Path, recorded: Recorded) -> None:
     (tmp_path / "killable").mkdir()
-    (tmp_path / "killable" / "die at tell:middle").write_text("late")
+    (stand_still := tmp_path / "killable" / "stand still at tell:middle").touch()
     with collecting() as collector:
         sends = {
             "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
@@ -70,6 +71,10 @@ async def test_a_task_is_one_trace_through_agents_and_a_killed_worker(tmp_path: 
             system(consulting(other.url), tmp_path / "own", agent_urls=other.url) as sut,
         ):
             task_id = await sut.post({"text": SECRET}, traceparent=CALLER)
+            # What it has not sent yet dies with it.
+            await eventually(lambda: stand_still.with_name("standing").exists() and created_in(collector))
+            other.signal(signal.SIGKILL)
+            stand_still.unlink()
             assert (await sut.read(task_id)).state == "TASK_STATE_COMPLETED"
             assert other.deaths == 1
             await eventually(lambda: attempts_in(collector) and names.TAKEOVERS in collector.metrics())
@@ -87,7 +92,7 @@ async def test_a_task_is_one_trace_through_agents_and_a_killed_worker(tmp_path: 
     assert asked.parent.span_id == call.context.span_id
 
     # In the other agent's processes: the second one is told to go on in the trace by the task's head.
-    (created,) = [span for span in collector.spans() if span.name == "task killable"]
+    (created,) = created_in(collector)
     assert created.parent_span_id.hex() == f"{asked.context.span_id:016x}"
     (attempt,) = attempts_in(collector)
     assert attempt.parent_span_id == created.span_id
@@ -107,6 +112,10 @@ async def test_a_task_is_one_trace_through_agents_and_a_killed_worker(tmp_path: 
     assert SECRET not in "".join(shown)
     assert [point.value for point in recorded.points(names.OPEN_STREAMS)] == [0]
     assert all(point.count > 0 and point.sum < 3600 for point in recorded.points(names.LAG))
+
+
+def created_in(collector: Collector) -> list[Any]:
+    return [span for span in collector.spans() if span.name == "task killable"]
 
 
 def attempts_in(collector: Collector) -> list[Any]:

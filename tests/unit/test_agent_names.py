@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tailrace import AgentApp
+from tailrace.a2a.directory import without_card
 from tailrace.config import Settings
 from tailrace.errors import ConfigError
 from tailrace.naming import plain_name
@@ -78,3 +79,8 @@ def test_what_is_made_of_two_names_differs(one: str, other: str) -> None:
 
 def files_below(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("url", ["https://u:secret@peer.example/?key=secret", "https://peer.example:8080/secret"])
+def test_an_agent_without_a_card_is_named_without_the_secrets_in_its_url(url: str) -> None:
+    assert (without_card(url), without_card("greeter")) == ("peer.example", "greeter")

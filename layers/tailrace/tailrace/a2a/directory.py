@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -74,3 +75,11 @@ class Directory:
 def names_in(agents: Iterable[DiscoveredAgent | AgentError]) -> list[str]:
     """The names of those agents that could be reached."""
     return [agent.card.name for agent in agents if isinstance(agent, DiscoveredAgent)]
+
+
+def without_card(wanted: str) -> str:
+    """The name of an agent whose card is not known, which was asked for by this name or URL.
+
+    Of a URL it is the host: the rest may hold secrets, and names are in events and spans.
+    """
+    return urlsplit(wanted).hostname or wanted if "://" in wanted else wanted

@@ -9,7 +9,7 @@ from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tailrace.a2a.client import AgentClient
-from tailrace.a2a.directory import names_in
+from tailrace.a2a.directory import names_in, without_card
 from tailrace.a2a.discovery import DiscoveredAgent, interface_of
 from tailrace.a2a.incoming import Task
 from tailrace.a2a.remote_task import LONGEST_PAUSE_S, PAUSE_S, RemoteTask, Reply, ReplyRefused
@@ -198,8 +198,8 @@ class _Call:
             drain.cancel()
 
     def name_of(self, discovered: DiscoveredAgent | None) -> str:
-        """The agent's name in its card; if that is not known, what it was called by."""
-        return discovered.card.name if discovered is not None else self.wanted
+        """The agent's name in its card; if that is not known, one by what it was called by."""
+        return discovered.card.name if discovered is not None else without_card(self.wanted)
 
     async def _find_new(self) -> DiscoveredAgent:
         """Find an agent that has no task for this call. Raises as `_find` does."""

@@ -177,7 +177,7 @@ def ending(span: Span, interruption: tuple[type[BaseException], ...] = ()) -> It
 def begin(name: str, **options: Any) -> Span:
     """Begin a span; `options` are those of `Tracer.start_span`.
 
-    An SDK's sampler and processors are anybody's code. If that fails, what would be below this span is below its parent.
+    An SDK's sampler and processors are anybody's code. If that fails, what would be below the span is below its parent.
     """
     from opentelemetry.trace import NonRecordingSpan, get_current_span, get_tracer
 
