@@ -175,8 +175,9 @@ async def test_an_authors_span_is_between_its_node_and_what_it_calls(recorded: R
         with recorded.traces.get_tracer("author").start_as_current_span("own"):
             await says("yes").ainvoke("?")
 
-    async with agent(StateGraph(MessagesState).add_node(work).add_edge(START, "work")) as sut:
+    async with agent(StateGraph(MessagesState).add_node(work).add_conditional_edges(START, lambda _: "work")) as sut:
         await sut.result("SendMessage", {"message": message("go")})
+    assert {span.name for span in recorded.spans if span.name.startswith("node")} == {"node work"}
     above = ["task hello_world", "invoke_agent hello_world", "node work"]
     assert recorded.path(recorded.one("chat")) == [*above, "own", "chat"]
     assert recorded.path(recorded.one("execute_tool look")) == [*above, "execute_tool look"]

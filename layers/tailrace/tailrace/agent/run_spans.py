@@ -13,6 +13,7 @@ from uuid import UUID
 from langchain_core.callbacks import AsyncCallbackHandler
 from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration, LLMResult
+from langgraph.constants import START
 from langgraph.errors import GraphBubbleUp
 from opentelemetry.context import attach
 from opentelemetry.trace import Span, SpanKind, get_current_span, set_span_in_context
@@ -62,12 +63,12 @@ class RunSpans(AsyncCallbackHandler):
         **_: Any,
     ) -> None:
         metadata = metadata or {}
-        step = step_of(metadata.get("langgraph_checkpoint_ns", ""))
-        if step is None or step in self._steps.values():  # a runnable inside the node has the same step
+        step, name = step_of(metadata.get("langgraph_checkpoint_ns", "")), str(metadata.get("langgraph_node", ""))
+        # A runnable inside a node has the node's step. START is LangGraph's own, and its step is in no event.
+        if step is None or name == START or step in self._steps.values():
             self._around[run_id] = self._parent(parent_run_id)
             return
         self._steps[run_id] = step
-        name = str(metadata.get("langgraph_node", ""))
         attributes = {names.NODE_NAME: name, names.STEP: step}
         attach(set_span_in_context(self._begin(f"{names.NODE} {name}", attributes, run_id, parent_run_id)))
 
