@@ -160,6 +160,17 @@ async def test_a_graph_does_not_begin_for_an_attempt_that_may_not() -> None:
         await begin(InMemorySaver(), begun)
 
 
+async def test_what_a_fenced_attempt_still_saves_is_not_where_the_next_one_starts() -> None:
+    """It has the task's input already, and the next attempt would give it that again."""
+    inner, begun = InMemorySaver(), asyncio.get_running_loop().create_future()
+    begun.set_exception(Fenced("t", 1, 0))
+    with pytest.raises(Fenced):
+        await begin(inner, begun)
+    config: Any = {"configurable": {"thread_id": "t", "checkpoint_ns": ""}}
+    assert await inner.aget_tuple(config) is not None
+    assert await AttemptSaver(inner, 2, {}, logged).aget_tuple(config) is None
+
+
 async def test_a_checkpoint_that_builds_on_the_first_is_saved_after_it() -> None:
     """A kill between them would leave one that cannot be read."""
     inner, begun = TogetherSaver(1), asyncio.get_running_loop().create_future()

@@ -111,8 +111,10 @@ class AttemptSaver(BaseCheckpointSaver[Any]):
         if pin := self._pins.get(namespace):
             return pin
         newest = self._newest.get(namespace)
-        if newest is None and self._attempt == 1:
-            return None  # Only this attempt can have saved a checkpoint of the task, and it has not.
+        if newest is None and (self._attempt == 1 or not namespace):
+            # A first attempt has found nothing of its task. To a later one the graph's own checkpoint would be pinned:
+            # one that is here all the same is what a fenced attempt has saved since, and has the input already.
+            return None
         if newest is not None:
             config = {**config, "configurable": {**config["configurable"], "checkpoint_id": newest}}
         saved = unpacked(await self._inner.aget_tuple(config))
