@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import threading
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
 from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.types import Command
 
 from gateway.app import create_app
 from tailrace import Request
@@ -20,6 +22,7 @@ from tailrace.log import Batch, Head
 from tailrace.log.fence import put_fence
 from tailrace.log.memory import MemoryLog
 from tests.sample_agents.hello_world import hello_world
+from tests.support.conditions import eventually
 from tests.support.events import TERMINAL, message, message_of, of_kind, state_of
 from tests.support.gateway import ALICE, header_owner
 from tests.support.http import serve
@@ -42,7 +45,7 @@ class PausedLog(MemoryLog):
         super().__init__()
         self._at_read = at_read
         self._at_fence = at_fence
-        self._at_begin = at_begin
+        self.at_begin = at_begin
         self._at_end = at_end
         self.paused: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.cancel_requested = asyncio.Event()
@@ -64,7 +67,7 @@ class PausedLog(MemoryLog):
         return batches
 
     async def update_state(self, task_id: str, attempt: int, state: Any, *, release: bool) -> Head:
-        if (self._at_end and state in TERMINAL) or (self._at_begin and not self.paused.done()):
+        if (self._at_end and state in TERMINAL) or (self.at_begin and not self.paused.done()):
             await self._pause(task_id)
         return await super().update_state(task_id, attempt, state, release=release)
 
@@ -132,22 +135,37 @@ async def test_a_cancel_while_a_new_task_is_claimed_is_left_to_the_code_that_cla
         assert (log.fenced, (await log.head("t")).attempt) == (0, 1)
 
 
-async def test_no_node_starts_before_it_is_known_whether_the_task_was_cancelled() -> None:
-    log, started = PausedLog(at_begin=True), False
+@pytest.mark.parametrize("make", [lambda update: update, lambda update: Command(goto="work", update=update)])
+async def test_no_node_starts_before_it_is_known_whether_the_task_was_cancelled(make: Callable[[Any], Any]) -> None:
+    """With a `Command`, LangGraph saves no checkpoint before a node that goes on with a conversation."""
+    log, asked, runs = PausedLog(), list[str](), 0
+
+    def start(request: Request) -> Any:
+        asked.append(request.text)
+        return make({"messages": [request.text]})
 
     async def work(state: MessagesState) -> None:
-        nonlocal started
-        started = True
+        nonlocal runs
+        runs += 1
 
     graph = StateGraph(MessagesState).add_node(work).add_edge(START, "work")
-    async with agent(graph, log=log, lease_s=600, renew_s=300) as served:
-        task_id = (await served.begin("go"))["id"]
+    options = {"thread": "context", "input": start}
+    async with agent(graph, log=log, options=options, lease_s=600, renew_s=300) as served:
+        first = (await served.result("SendMessage", {"message": message("one", contextId="c")}))["task"]["id"]
+        while (await log.head(first)).state not in TERMINAL:
+            await asyncio.sleep(0.001)
+        log.at_begin = True
+        params = {"message": message("two", contextId="c"), "configuration": {"returnImmediately": True}}
+        task_id = (await served.result("SendMessage", params))["task"]["id"]
         assert await log.paused == task_id
         await log.request_cancel(task_id)  # by another process
+        await eventually(lambda: asked == ["one", "two"])
+        for _ in range(5):
+            await served.result("ListTasks", {})  # Meanwhile the graph goes as far as it can.
         log.go_on.set()
         ended = await served.finished(task_id)
     assert state_of(ended[-1]) == "TASK_STATE_CANCELED"
-    assert not started
+    assert runs == 1, "that of the first task"
     assert of_kind(ended, "node_start") == []
 
 

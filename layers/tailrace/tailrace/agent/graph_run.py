@@ -84,10 +84,6 @@ class GraphRun:
             BaseException: what the graph raises, and what `begun` does.
         """
         agent, plan, translator = self._agent, self._plan, self._translator
-        # LangGraph saves a checkpoint before the first node of a new run of a `StateGraph`: that waits for `begun`.
-        waits = not plan.resumes and not plan.answers and START in agent.graph.nodes
-        if not waits:
-            await self._begun
         request = await self._request(self._history.messages)
         set_request(request)
         if task := asyncio.current_task():
@@ -98,6 +94,11 @@ class GraphRun:
             graph_input = Command(resume=plan.answers)
         elif not plan.resumes:
             graph_input = await self._input(request)
+        # LangGraph saves a checkpoint before the first node of a new run of a `StateGraph`: that waits for `begun`.
+        # With a `Command` it goes on at once from a checkpoint of the conversation.
+        waits = graph_input is not None and not isinstance(graph_input, Command) and START in agent.graph.nodes
+        if not waits:
+            await self._begun
         saver = AttemptSaver(
             agent.checkpointer,
             self._head.attempt,
