@@ -102,9 +102,10 @@ def check_outage(folder: Path) -> None:
             when = datetime.strptime(line[:19], "%Y/%m/%d %H:%M:%S").replace(tzinfo=UTC)
             assert killed - second <= when <= restarted + 5 * second
             assert 'host: "shop.example"' in line
-    gone = [row for row in metrics(folder) if row["upstream_rss_mb"] == ""]
-    assert gone
-    assert all(killed <= datetime.fromisoformat(row["time"]) <= restarted + 5 * second for row in gone)
+    rows = [(datetime.fromisoformat(row["time"]), row["upstream_rss_mb"] == "") for row in metrics(folder)]
+    # A busy machine may take no sample while the shop is gone.
+    assert all(is_gone for when, is_gone in rows if killed + second / 5 <= when <= restarted)
+    assert all(killed <= when <= restarted + 5 * second for when, is_gone in rows if is_gone)
     assert any(float(row["nginx_5xx_per_second"]) > 1 for row in metrics(folder))
     assert any(line for line in read(folder, "app.log").splitlines() if '"reprice stopped by SIGTERM' in line)
     assert read(folder, "app.log").count('"shop started') == 2
