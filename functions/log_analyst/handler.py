@@ -10,8 +10,8 @@ from tailrace import AgentApp, AgentCard, Skill
 card = AgentCard(
     name="log_analyst",
     description=(
-        "Finds what is new, rare, bursting or gone in logs, in an alert's window against the time before it; rates "
-        "that rise or fall slowly, hosts and callers that were never there, and when requests failed."
+        "Finds what is new, rare, bursting or gone in logs, in an alert's window against the time before it, "
+        "slow trends, new hosts and callers, and failed requests."
     ),
     version="0.1.0",
     skills=[
