@@ -32,6 +32,7 @@ from tailrace.agent.langgraph_events import Translator
 from tailrace.agent.lease import CancelRequested, Lease, LeaseThread
 from tailrace.agent.output import earlier_messages
 from tailrace.agent.questions import AnswerUnfit, asking
+from tailrace.agent.recovery.history import WORKER_LOST, WORKER_STOPPED
 from tailrace.agent.recovery.summary import SummaryKeeper
 from tailrace.agent.recovery.takeover import Takeover
 from tailrace.agent.sleep import Sleep
@@ -121,7 +122,8 @@ class Attempt:
         question was being written, too late for this attempt. Then nobody holds the lease.
         """
         takeover, task_id = self._takeover, self.task_id
-        count_takeover(takeover.reason)
+        if takeover.reason in (WORKER_LOST, WORKER_STOPPED):  # A hand-off is no takeover.
+            count_takeover(takeover.reason)
         with (
             attempt(self._head, takeover.reason) as self._span,
             self._feeds.live(task_id) as feed,

@@ -100,27 +100,25 @@ def context_of(text: str) -> Context | None:
 
 def headers(span: Span | None = None) -> dict[str, str]:
     """The headers of a request that belongs to this span; None is the current one. Empty if there is no trace."""
-    trace, propagator = sys.modules.get("opentelemetry.trace"), None
-    if trace is not None:
-        span = span if span is not None else trace.get_current_span()
-        propagator = _propagator() if span.get_span_context().is_valid else None
-    fields: dict[str, str] = {}
-    if trace is not None and propagator is not None:
-        from opentelemetry.context import Context
+    if (trace := sys.modules.get("opentelemetry.trace")) is None:
+        return {}
+    span = span if span is not None else trace.get_current_span()
+    propagator = _propagator() if span.get_span_context().is_valid else None
+    if propagator is None:
+        return {}
+    from opentelemetry.context import Context
 
-        try:
-            propagator.inject(fields, trace.set_span_in_context(span, Context()))
-        except Exception as error:  # a propagator of anybody's
-            logger.warning("a trace was not passed on: %s: %s", type(error).__name__, error)
-            return {}
+    fields: dict[str, str] = {}
+    try:
+        propagator.inject(fields, trace.set_span_in_context(span, Context()))
+    except Exception as error:  # a propagator of anybody's
+        logger.warning("a trace was not passed on: %s: %s", type(error).__name__, error)
+        return {}
     return fields
 
 
 def _may_bring_a_trace(headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    for name, _ in headers:
-        if name == b"traceparent":
-            return True
-    return is_on()  # Its propagators may know other headers.
+    return any(name == b"traceparent" for name, _ in headers) or is_on()  # An SDK's propagators may know other headers.
 
 
 def _received(headers: Iterable[tuple[bytes, bytes]]) -> Context | None:
