@@ -28,6 +28,7 @@ from tailrace.agent.dispatch import Dispatch
 from tailrace.agent.failure import words_of
 from tailrace.agent.graph import AgentGraph
 from tailrace.agent.graph_run import GraphRun
+from tailrace.agent.graph_stream import GraphStream
 from tailrace.agent.langgraph_events import Translator
 from tailrace.agent.lease import CancelRequested, Lease, LeaseThread
 from tailrace.agent.output import earlier_messages
@@ -256,10 +257,11 @@ class Attempt:
         """Run the graph. Return what the run comes to; its state is WORKING if the run is to be handed on."""
         takeover, control = self._takeover, RunControl()
         translator = Translator(writer, agent, takeover, self._delegated)
-        run, timers = self._timed(control, translator)
+        parts = GraphStream(translator.part)
+        run, timers = self._timed(control, parts)
         self._sleep = Sleep(self._log, self._head, run)
         graph_run = GraphRun(
-            *(agent, takeover, writer, translator, self._settings, self._sleep.calls, begun),
+            *(agent, takeover, writer, translator, parts, self._settings, self._sleep.calls, begun),
             traced=self._span.is_recording,
         )
         contain_exits(asyncio.get_running_loop())
@@ -338,16 +340,13 @@ class Attempt:
         return Reached("TASK_STATE_FAILED", self._overrun_text(translator.node))
 
     def _timed(
-        self, control: RunControl, translator: Translator
+        self, control: RunControl, parts: GraphStream
     ) -> tuple[run_context.RunContext, list[asyncio.TimerHandle]]:
         """The run context for the graph, and the timers that end this attempt."""
         loop, settings = asyncio.get_running_loop(), self._settings
         ends = [run_context.deadline.get(), loop.time() + settings.attempt_s if settings.attempt_s else None]
         deadline = min((end for end in ends if end is not None), default=None)
         drains_at = None if deadline is None else deadline - settings.handoff_s
-
-        def receive(emission: Any) -> None:
-            loop.call_soon_threadsafe(translator.receive, emission)
 
         history = self._takeover.history
         run = run_context.RunContext(
@@ -356,7 +355,7 @@ class Attempt:
             history.ended_delegations,
             history.asking_delegations,
             passed_on(history.exchanges),
-            receive,
+            parts.receive,
             self._lease.confirm,
             settings,
             self._http,

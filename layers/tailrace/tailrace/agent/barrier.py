@@ -18,6 +18,7 @@ class NodeBarrier:
     """Notes which executions of nodes have begun and ended in the stream, and lets others wait for their ends.
 
     LangGraph's stream is in order: when a node's end has been read, so has everything that the node emitted.
+    `stopped` says whether the stream is no longer read.
     """
 
     def __init__(self) -> None:
@@ -26,7 +27,7 @@ class NodeBarrier:
         self._ended_in: Counter[str | None] = Counter()
         self._saved_in: Counter[str | None] = Counter()
         self._changed = asyncio.Event()
-        self._stopped = False
+        self.stopped = False
 
     def begin(self, parent: str | None, step: str) -> None:
         """Note that `step`, an execution of a node in the subgraph `parent`, has begun."""
@@ -41,7 +42,7 @@ class NodeBarrier:
 
     def stop(self) -> None:
         """Note that the stream is not read any more. Every wait ends with `EventsMissed`."""
-        self._stopped = True
+        self.stopped = True
         self._wake()
 
     async def node(self, step: str) -> None:
@@ -64,7 +65,7 @@ class NodeBarrier:
     async def _wait_until(self, condition: Callable[[], bool]) -> None:
         silences = 0
         while not condition():
-            if self._stopped or silences == _SILENCES:
+            if self.stopped or silences == _SILENCES:
                 raise EventsMissed("LangGraph's stream did not have the end of a node.")
             changed = self._changed
             try:

@@ -13,14 +13,10 @@ from contextvars import Context, copy_context
 from typing import Any, TypeVar
 
 from langchain_core.runnables.config import var_child_runnable_config
-from langgraph._internal._queue import AsyncQueue  # type: ignore[attr-defined]  # the file has no types
 
 from tailrace.authoring import run_context
 
 T = TypeVar("T")
-
-# LangGraph makes a task of this for each part of its stream. It runs none of the author's code.
-_WAIT = AsyncQueue.wait.__code__
 
 # The context of the run's code that the event loop runs right now.
 _running: Context | None = None
@@ -77,7 +73,7 @@ class _ContainingFactory:
         self._inner = inner or (lambda loop, coroutine, **options: asyncio.Task(coroutine, loop=loop, **options))
 
     def __call__(self, loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> Any:
-        if run_context.current.get() is not None and getattr(coroutine, "cr_code", None) is not _WAIT:
+        if run_context.current.get() is not None:
             context = options.get("context")
             options["context"] = context = copy_context() if context is None else context
             coroutine = Contained(coroutine, context)

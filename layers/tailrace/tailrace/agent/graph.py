@@ -78,7 +78,8 @@ class AgentGraph:
     def running(self, saver: BaseCheckpointSaver[Any], owner: str) -> Graph:
         """The graph for one attempt: with this saver, and with the owner's part of the memory."""
         store = self.graph.store if self.memory is None else self.memory.of(owner)
-        return self.graph.copy({"checkpointer": saver, "store": store})
+        # LangGraph then runs each node in a task of its own: one that ignores its cancel does not keep the graph going.
+        return self.graph.copy({"checkpointer": saver, "store": store, "stream_eager": True})
 
     @property
     def recursion_limit(self) -> int:

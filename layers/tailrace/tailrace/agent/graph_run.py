@@ -19,6 +19,7 @@ from tailrace.agent.answers import answers_in
 from tailrace.agent.breakpoints import open_breakpoint
 from tailrace.agent.checkpoints.attempt_saver import AttemptSaver
 from tailrace.agent.graph import AgentGraph
+from tailrace.agent.graph_stream import GraphStream
 from tailrace.agent.langgraph_events import Translator
 from tailrace.agent.questions import AnswerUnfit, questions_in
 from tailrace.agent.recovery.takeover import Takeover
@@ -34,8 +35,9 @@ from tailrace.uploads import open_uploads
 class GraphRun:
     """Runs the graph of one attempt from its checkpoints, and writes its stream as events.
 
-    `calls` is told of the graph's calls too. No node starts before `begun` is done. `traced` says whether somebody sees
-    its spans. `completed` is what the task's COMPLETED event says of the run, when the graph has ended.
+    `parts` gives the graph's stream to `translator`. `calls` is told of the graph's calls too. No node starts before
+    `begun` is done. `traced` says whether somebody sees its spans. `completed` is what the task's COMPLETED event says
+    of the run, when the graph has ended.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class GraphRun:
         takeover: Takeover,
         writer: Writer,
         translator: Translator,
+        parts: GraphStream,
         settings: Settings,
         calls: BaseCallbackHandler,
         begun: asyncio.Task[None],
@@ -56,6 +59,7 @@ class GraphRun:
         self._plan = takeover.plan
         self._writer = writer
         self._translator = translator
+        self._parts = parts
         self._settings = settings
         self._callbacks = [translator.callbacks, calls]
         self._begun = begun
@@ -113,20 +117,15 @@ class GraphRun:
         if resumes and (question := await open_breakpoint(graph, config, answered)):
             translator.ask(question)  # LangGraph would pass the breakpoint
             return
+        context = await agent.context_for(request)
         try:
-            async for part in graph.astream(
-                graph_input,
-                config,
-                context=await agent.context_for(request),
-                stream_mode=["custom", "messages", "tasks"],
-                subgraphs=True,
-                version="v2",
-                durability="sync",
-                control=control,
-            ):
-                translator.part(part)
-                await self._writer.room()
-            await saver.settle()
+            with self._parts:
+                streaming = self._merged(config, self._parts.config(graph.store))
+                async for _ in graph.astream(
+                    graph_input, streaming, context=context, stream_mode=[], durability="sync", control=control
+                ):
+                    pass  # `self._parts` takes them all
+                await saver.settle()
         except ValidationError as error:
             if not is_invalid_resume(error):
                 raise
@@ -177,5 +176,8 @@ class GraphRun:
             },
             "callbacks": self._callbacks,
         }
-        # `merge_configs` takes 25 for LangChain's default, and leaves it out.
-        return {**merge_configs(self._agent.config, ours), "recursion_limit": self._agent.recursion_limit}
+        return self._merged(self._agent.config, ours)
+
+    def _merged(self, *configs: RunnableConfig | None) -> RunnableConfig:
+        """The configs as one. `merge_configs` takes a limit of 25 for LangChain's default, and leaves it out."""
+        return {**merge_configs(*configs), "recursion_limit": self._agent.recursion_limit}

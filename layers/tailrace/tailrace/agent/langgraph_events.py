@@ -20,6 +20,7 @@ from langgraph.types import TaskPayload, TaskResultPayload
 from tailrace.agent.barrier import NodeBarrier
 from tailrace.agent.callbacks import RunCallbacks, shown_of
 from tailrace.agent.graph import AgentGraph
+from tailrace.agent.graph_stream import OUTSIDE
 from tailrace.agent.output import outcome_of
 from tailrace.agent.questions import question_of
 from tailrace.agent.recovery.history import add_tokens
@@ -38,7 +39,7 @@ _SHOWN = 500
 
 
 class Translator:
-    """Writes the parts of one `astream(version="v2")` as events, and its result when it has ended.
+    """Writes the parts of a graph's stream as events, and its result when it has ended.
 
     `delegated` has the open delegated tasks, by the tool step that waits for them, and is kept up to date. `questions`
     collects what the graph asks. `usage` sums up the tokens of this attempt and earlier ones, and `models` those
@@ -59,7 +60,6 @@ class Translator:
         self._tools: defaultdict[str | None, dict[str, Details]] = defaultdict(dict)
         self._parents: dict[str, str | None] = {}  # of the open nodes
         self._cached: set[str] = set()
-        self._early: defaultdict[str, list[Any]] = defaultdict(list)
         self._calls: set[str] = set()
         self._node = ""
         self._failed = ""
@@ -83,11 +83,12 @@ class Translator:
         """Add what the run asks; a question that is known already stays as it is."""
         self._questions.setdefault(question.id, question)
 
-    def part(self, part: Any) -> None:
-        """Emit what `part` says, if it says anything. Raises as `Writer.status` does."""
-        kind, data = part["type"], part["data"]
+    def part(self, namespace: tuple[str, ...], kind: str, data: Any) -> None:
+        """Emit what a part of the stream says, if it says anything. Raises as `Writer.status` does."""
+        if self.barrier.stopped:
+            return
         if kind == "custom":
-            self.custom(data, part["ns"])
+            self._custom(data, _innermost(namespace))
         elif kind == "messages":
             message, metadata = data
             if isinstance(message, ToolMessage):
@@ -95,11 +96,12 @@ class Translator:
             else:
                 self._speech.message(message, metadata)
         elif kind == "tasks":
-            self._task(data, part["ns"])
+            self._task(data, namespace)
+        elif kind == OUTSIDE:
+            self._outside(data)
 
-    def custom(self, data: Any, namespace: tuple[str, ...] = ()) -> None:
-        """Emit what a node or a tool has given to LangGraph's stream writer. Raises as `Writer.status` does."""
-        parent = _innermost(namespace)
+    def _custom(self, data: Any, parent: str | None) -> None:
+        """Emit what a node or a tool has given to LangGraph's stream writer."""
         if isinstance(data, EmittedText):
             self._text(data, parent)
         elif isinstance(data, EmittedArtifact):
@@ -110,16 +112,13 @@ class Translator:
         else:
             self._own(data, parent)
 
-    def receive(self, emission: Any) -> None:
+    def _outside(self, emission: Any) -> None:
         """Emit what a thread without LangGraph's context has given. If one node runs, it is that node's."""
         step = self.callbacks.only_step
         if step is not None and isinstance(emission, EmittedText | EmittedArtifact):
             emission = msgspec.structs.replace(emission, step=step)
-            if step not in self._parents:  # The stream has not been read up to the node's start.
-                self._early[step].append(emission)
-                return
         with contextlib.suppress(TailraceError):  # A writer that is broken ends the attempt by itself.
-            self.custom(emission)
+            self._custom(emission, self._parents.get(step or ""))
 
     async def finish(self, earlier: Collection[str]) -> None:
         """Emit the result of the graph, which has ended. `earlier` has the ids of the messages of earlier tasks.
@@ -215,8 +214,6 @@ class Translator:
             self._parents[step] = parent
             self.barrier.begin(parent, step)
             self._writer.status("node_start", details)
-            for emission in self._early.pop(step, ()):
-                self.custom(emission, namespace)
             if step in self._cached:
                 self.cached(step)
             return

@@ -27,8 +27,6 @@ logger = logging.getLogger("tailrace.writer")
 # What a model says beside the answer, streamed as the answer is.
 Speech = Literal["message", "reasoning", "tool_call"]
 
-# Above this, `room` waits until the log has caught up.
-_MAX_WAITING_BYTES = 4_000_000
 # Maximum length of a text event, so that a burst of deltas never makes one that is too large for the log.
 _MAX_TEXT = 32_000
 # A larger event is packed once before it gets its seq, so that one that does not fit can be refused.
@@ -70,7 +68,6 @@ class Writer:
         self._interval_s = interval_s
         self._patience_s = patience_s
         self._waiting: list[bytes] = []
-        self._waiting_bytes = 0
         self._text: _Text | None = None
         self._deltas: list[str] = []
         self._size = 0
@@ -147,11 +144,6 @@ class Writer:
         """The seq of the newest event. After a `flush` the log has it."""
         return self._next_seq - 1
 
-    async def room(self) -> None:
-        """Wait while more than 4 MB are not yet written. So the log sets the pace, and not the reader."""
-        if self._waiting_bytes > _MAX_WAITING_BYTES:
-            await self.flush()
-
     async def flush(self) -> None:
         """Wait until the log has acknowledged every event so far.
 
@@ -175,7 +167,6 @@ class Writer:
         if len(event) > _SUSPICIOUS_BYTES:
             pack(self._source.task_id, self._next_seq, [event])
         self._waiting.append(event)
-        self._waiting_bytes += len(event)
         self._next_seq += 1
         self._signal()
 
@@ -262,7 +253,7 @@ class Writer:
         self._seal()
         self._work.clear()
         self._urgent.clear()
-        waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0
+        waiting, self._waiting = self._waiting, []
         seq = self._next_seq - len(waiting)
         for events_of_batch in split(waiting):
             batch = Batch(seq, self._source.attempt, events_of_batch)

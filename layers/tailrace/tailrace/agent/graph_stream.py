@@ -1,0 +1,99 @@
+"""LangGraph's stream without its queue: each part is taken at the moment when the graph emits it.
+
+`astream` puts every part into a queue, wakes the event loop through a pipe, and waits with a new task for the queue or
+a node. That takes longer than all that we do with a part. A subgraph needs no such queue: it gives its parts to the
+stream that its parent has put into its config. So we give LangGraph our stream as a parent's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, Self
+
+from langchain_core.runnables import RunnableConfig
+from langgraph._internal._constants import CONFIG_KEY_CHECKPOINT_NS, CONFIG_KEY_RUNTIME, CONFIG_KEY_STREAM, NS_SEP
+from langgraph.config import get_config
+from langgraph.pregel._messages import StreamMessagesHandler
+from langgraph.pregel.protocol import StreamChunk, StreamProtocol
+from langgraph.runtime import Runtime
+from langgraph.store.base import BaseStore
+
+# The kind of a part that does not come from LangGraph.
+OUTSIDE = "outside"
+
+
+class GraphStream:
+    """Calls `take` with the namespace, the kind and the data of each part, on the event loop and in order.
+
+    The kinds are LangGraph's stream modes `custom`, `messages` and `tasks`, of the graph and all its subgraphs, and
+    `OUTSIDE`. A part of another thread is taken in the loop's next turn, or before the next part of the loop's own.
+
+    The graph runs in a `with` block. If `take` raises, no part is taken any more, the block's task is cancelled, and
+    the block raises what `take` has raised. Nothing is taken after the block.
+    """
+
+    def __init__(self, take: Callable[[tuple[str, ...], str, Any], None]) -> None:
+        self._take = take
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
+        self._parts: deque[StreamChunk] = deque()
+        self._task: asyncio.Task[Any] | None = None
+        self._taking = False
+        self._error: BaseException | None = None
+
+    def __enter__(self) -> Self:
+        self._task = asyncio.current_task()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        task, self._task = self._task, None
+        if self._error is not None:
+            assert task is not None
+            task.uncancel()
+            raise self._error from None
+
+    def receive(self, emission: Any) -> None:
+        """Take what a thread emits that is not part of LangGraph's context. It may be called from any thread."""
+        self._put(((), OUTSIDE, emission))
+
+    def config(self, store: BaseStore | None) -> RunnableConfig:
+        """What the graph's config needs. `store` is the graph's: LangGraph looks for it here."""
+        configurable = {
+            CONFIG_KEY_STREAM: StreamProtocol(self._put, {"custom", "messages", "tasks"}),
+            CONFIG_KEY_RUNTIME: Runtime(store=store, stream_writer=self._write),
+        }
+        return {"configurable": configurable, "callbacks": [StreamMessagesHandler(self._put, subgraphs=True)]}
+
+    def _write(self, data: Any) -> None:
+        """What the graph's nodes and tools get as LangGraph's stream writer."""
+        self._put((_graph_of(get_config()["configurable"][CONFIG_KEY_CHECKPOINT_NS]), "custom", data))
+
+    def _put(self, part: StreamChunk) -> None:
+        self._parts.append(part)
+        if threading.get_ident() == self._thread:
+            self._take_all()  # A part that a thread has put before this one is taken before it.
+        else:
+            self._loop.call_soon_threadsafe(self._take_all)
+
+    def _take_all(self) -> None:
+        if self._taking or self._task is None or self._error is not None:
+            return
+        self._taking = True
+        try:
+            while self._parts:
+                self._take(*self._parts.popleft())
+        except BaseException as error:  # It must not reach the node that emits.
+            self._error = error
+            self._task.cancel()
+        finally:
+            self._taking = False
+
+
+@lru_cache(maxsize=1_000)
+def _graph_of(namespace: str) -> tuple[str, ...]:
+    """The namespace of the graph in which the node of `namespace` runs."""
+    return tuple(namespace.split(NS_SEP)[:-1])
