@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from tailrace.errors import LogUnavailable
 from tailrace.stores import sqlite_worker
 from tailrace.stores.sqlite_worker import SQLiteWorker
 
@@ -76,3 +78,17 @@ async def test_an_operation_waits_for_no_other_while_few_come(monkeypatch: pytes
     await worker.close()
     assert worker.transactions == [[0], [1, 2, 3], [4]]
     assert not slept
+
+
+async def test_operations_hear_that_the_file_cannot_be_opened_and_go_on_when_it_can(tmp_path: Path) -> None:
+    folder = tmp_path / "missing"
+
+    def connect() -> sqlite3.Connection:
+        return sqlite3.connect(folder / "log.db", isolation_level=None, check_same_thread=False)
+
+    worker = SQLiteWorker("worker", connect, lambda error: LogUnavailable(f"The log: {error}."), transaction=True)
+    with pytest.raises(LogUnavailable, match="unable to open database file"):
+        await worker.run(lambda connection: connection.execute("CREATE TABLE t (n)").fetchall())
+    folder.mkdir()
+    assert await worker.run(lambda connection: connection.execute("SELECT 1").fetchall()) == [(1,)]
+    await worker.close()

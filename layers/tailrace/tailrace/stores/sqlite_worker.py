@@ -43,6 +43,7 @@ class SQLiteWorker:
         self._connect = connect
         self._unavailable = unavailable
         self._transaction = transaction
+        self._connection: sqlite3.Connection | None = None
         self._closed = False
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
@@ -68,7 +69,8 @@ class SQLiteWorker:
         await asyncio.to_thread(self._thread.join)
 
     def _work(self) -> None:
-        connection = self._connect()
+        with contextlib.suppress(Exception):  # The first operation tries again, and meets the error.
+            self._connection = self._connect()
         before = 0
         while (first := self._queue.get()) is not None:
             if self._transaction and before >= _MANY and self._queue.qsize() < _ENOUGH:
@@ -80,12 +82,24 @@ class SQLiteWorker:
                     closing = True
                     break
                 jobs.append(job)
-            outcomes = self._together(connection, [operation for operation, _ in jobs])
+            outcomes = self._outcomes([operation for operation, _ in jobs])
             _report([future for _, future in jobs], outcomes)
             before = len(jobs)
             if closing:
                 break
-        connection.close()
+        if self._connection is not None:
+            self._connection.close()
+
+    def _outcomes(self, operations: list[Operation[Any]]) -> list[Any]:
+        """As `_together`. While the file cannot be opened, that is the outcome of all operations."""
+        try:
+            if self._connection is None:
+                self._connection = self._connect()
+        except sqlite3.Error as error:
+            return [self._unavailable(error)] * len(operations)
+        except Exception as error:
+            return [error] * len(operations)
+        return self._together(self._connection, operations)
 
     def _together(self, connection: sqlite3.Connection, operations: list[Operation[Any]]) -> list[Any]:
         """Each operation's result, or the error it raised. An error of SQLite is the outcome of all of them."""
