@@ -13,10 +13,10 @@ from tailrace.errors import AgentError
 from tailrace.network import addresses
 from tailrace.network.connections import HTTPTransport
 from tailrace.network.resolver import Resolver
+from tailrace.ports import DEFAULT_PORTS
 
 # The httpx extension of a request that may go to public addresses only.
 OUTSIDE = "tailrace.outside"
-_PORTS = {"https": 443, "http": 80}
 _LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=64)
 
 
@@ -39,7 +39,7 @@ class Transport(httpx.AsyncBaseTransport):
         if not request.extensions.get(OUTSIDE):
             return await self._anywhere.handle_async_request(request)
         host = request.url.host
-        port = request.url.port or _PORTS.get(request.url.scheme, 443)
+        port = request.url.port or DEFAULT_PORTS.get(request.url.scheme, 443)
         try:
             address = await addresses.resolve(host, port, self._resolver, internal=False)
         except addresses.Inside as error:

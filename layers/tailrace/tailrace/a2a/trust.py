@@ -13,9 +13,9 @@ import httpx
 from tailrace.config import Settings
 from tailrace.errors import AgentError, shorten
 from tailrace.network.addresses import is_inside
+from tailrace.ports import DEFAULT_PORTS
 from tailrace.registry import own_agent_urls
 
-_PORTS = {"http": 80, "https": 443}
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 # A URL's scheme, host and port.
@@ -68,7 +68,7 @@ def check_interface(url: str, card_url: str, settings: Settings) -> None:
 
 def origin_of(url: httpx.URL) -> Origin:
     """The scheme, host and port of a URL, with the scheme's usual port where the URL names none."""
-    return url.scheme, url.host.lower(), url.port or _PORTS.get(url.scheme)
+    return url.scheme, url.host.lower(), url.port or DEFAULT_PORTS.get(url.scheme)
 
 
 def _normalised_origin(url: httpx.URL) -> Origin:
@@ -80,7 +80,7 @@ def _normalised_origin(url: httpx.URL) -> Origin:
 def _own_urls(settings: Settings) -> list[httpx.URL]:
     urls = [settings.orchestrator_url, *own_agent_urls(settings), *settings.dispatch_places.values()]
     # TAILRACE_DISPATCH may also have names of Lambda functions.
-    return [url for url in map(_parsed, urls) if url is not None and url.scheme in _PORTS]
+    return [url for url in map(_parsed, urls) if url is not None and url.scheme in DEFAULT_PORTS]
 
 
 def _is_below(url: httpx.URL, own: httpx.URL) -> bool:

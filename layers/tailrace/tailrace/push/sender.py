@@ -13,12 +13,12 @@ from tailrace.errors import AgentError
 from tailrace.network import addresses
 from tailrace.network.cookies import no_cookies
 from tailrace.network.resolver import Resolver
+from tailrace.ports import DEFAULT_PORTS
 from tailrace.push.webhook import Webhook
 from tailrace.tracing.context import headers as trace_headers
 
 # "recommended: 10-30 seconds" (section 4.3.3).
 _TIMEOUT_S = 10.0
-_PORTS = {"https": 443, "http": 80}
 
 
 class Sender:
@@ -32,7 +32,7 @@ class Sender:
         self._internal = internal
         self._parts = urlsplit(hook.url)
         self._host = self._parts.hostname or ""
-        self._port = self._parts.port or _PORTS[self._parts.scheme]
+        self._port = self._parts.port or DEFAULT_PORTS[self._parts.scheme]
         kind = "application/a2a+json" if hook.version == "1.0" else "application/json"
         own_headers = {"Content-Type": kind, "A2A-Version": hook.version, "Host": self._parts.netloc}
         self._headers = {**own_headers, **trace_headers(), **hook.headers}

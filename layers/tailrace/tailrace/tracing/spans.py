@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from tailrace.errors import AgentError
+from tailrace.ports import DEFAULT_PORTS
 from tailrace.tracing import names
 from tailrace.tracing.context import carried_by, context_of, is_on
 
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from tailrace.log import Head
 
 logger = logging.getLogger("tailrace.tracing")
-
-_PORTS = {"https": 443, "http": 80}
 
 
 @contextmanager
@@ -221,7 +220,7 @@ def _place(url: str) -> dict[str, Any]:
     """The attributes of a peer. A query and a user in a URL may be secrets."""
     try:
         parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port or _PORTS.get(parts.scheme)
+        host, port = parts.hostname or "", parts.port or DEFAULT_PORTS.get(parts.scheme)
     except ValueError:
         return {}  # The request will say that this is no URL.
     netloc = parts.netloc.rpartition("@")[2]
