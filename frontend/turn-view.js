@@ -135,7 +135,8 @@ export class TurnView {
     });
     Object.assign(window, { tailrace: { task: this.id, applied: this.stream.applied } }); // for tests
     this.stream.open();
-    this.#ticker = window.setInterval(() => this.#tick(), TICK_INTERVAL);
+    // While the task waits for its user, its stream has ended, and time changes nothing.
+    this.#ticker = window.setInterval(() => this.stream.state === "ended" || this.#tick(), TICK_INTERVAL);
     this.#patience = window.setTimeout(() => this.#incoming.seq && this.#show(), BACKLOG_PATIENCE);
   }
 
