@@ -110,6 +110,22 @@ def test_parts_that_come_one_after_the_other_are_taken_in_that_order(sources: li
     asyncio.run(main())
 
 
+async def test_everything_that_many_threads_emit_at_once_is_taken() -> None:
+    taken: list[int] = []
+    with GraphStream(lambda _namespace, _kind, data: taken.append(data)) as stream:
+
+        def emit(first: int) -> None:
+            for number in range(first, first + 2_000):
+                stream.receive(number)
+
+        await asyncio.gather(*(asyncio.to_thread(emit, first) for first in range(0, 8_000, 2_000)))
+        await asyncio.sleep(0)
+    assert sorted(taken) == list(range(8_000))
+    for first in range(0, 8_000, 2_000):
+        of_one = [number for number in taken if first <= number < first + 2_000]
+        assert of_one == sorted(of_one)
+
+
 async def test_what_cannot_be_taken_fails_the_graph_and_not_the_node_that_emits_it() -> None:
     seen: list[str] = []
 

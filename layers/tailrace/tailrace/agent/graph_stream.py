@@ -42,7 +42,7 @@ class GraphStream:
         self._thread = threading.get_ident()
         self._parts: deque[StreamChunk] = deque()
         self._task: asyncio.Task[Any] | None = None
-        self._taking = False
+        self._called = self._taking = False
         self._error: BaseException | None = None
 
     def __enter__(self) -> Self:
@@ -76,10 +76,12 @@ class GraphStream:
         self._parts.append(part)
         if threading.get_ident() == self._thread:
             self._take_all()  # A part that a thread has put before this one is taken before it.
-        else:
+        elif not self._called:  # One call takes all that comes until then.
+            self._called = True
             self._loop.call_soon_threadsafe(self._take_all)
 
     def _take_all(self) -> None:
+        self._called = False  # before a part is taken: a later one needs a new call
         if self._taking or self._task is None or self._error is not None:
             return
         self._taking = True
