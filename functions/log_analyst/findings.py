@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict
 from math import floor
 from typing import Any
-
-import msgspec
 
 from log_analyst.detectors.comparing import Candidate
 from log_analyst.detectors.histories import Histories
@@ -174,9 +173,9 @@ def _evidence(rows: Sequence[Template], example: Example) -> dict[str, Any]:
 
 
 def _lines(grid: Grid, counts: list[int], begin: int, end: int, later: int = 0) -> dict[str, Any]:
-    shown = LineCounts(start=iso(grid.origin), step_s=grid.width, counts=counts, begin=begin, end=end, later=later)
-    fields: dict[str, Any] = msgspec.to_builtins(shown)
-    return fields
+    return asdict(
+        LineCounts(start=iso(grid.origin), step_s=grid.width, counts=counts, begin=begin, end=end, later=later)
+    )
 
 
 def _words(kind: str, found: Matched, state: State, *, is_all: bool) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Any, TypedDict
 
 import msgspec
@@ -161,10 +162,7 @@ async def find_changes(state: State) -> State:
     timeline, facts = mined.timeline, mined.facts
     logs = (await asyncio.to_thread(sources, request())).logs
     span = mined.window or await asyncio.to_thread(window.derived, timeline)
-
-    def example_of(row: Template) -> tuple[str, str]:
-        return _example(logs, row)
-
+    example_of = partial(_example, logs)
     trending = list(trends(timeline))
     findings = await asyncio.to_thread(_compared, timeline, span, trending, example_of) if span else []
     if span and span.derived and not findings:
@@ -238,7 +236,8 @@ def _templates(timeline: Timeline, findings: list[Finding], logs: list[Source]) 
     """Return the templates that matter: first those of findings, then the serious, then the frequent."""
     named = {finding.evidence.get("template") for finding in findings}
     named |= {route["template"] for finding in findings for route in finding.evidence.get("routes", ())}
-    rows = sorted(timeline.rows, key=lambda row: (row.id not in named, _importance(row)))
+    serious = levels.WARNING
+    rows = sorted(timeline.rows, key=lambda r: (r.id not in named, -max(r.level, serious - 1), -r.count, r.text))
     return [
         TemplateCount(
             id=row.id,
@@ -252,15 +251,9 @@ def _templates(timeline: Timeline, findings: list[Finding], logs: list[Source]) 
     ]
 
 
-def _importance(row: Template) -> tuple[int, int, str]:
-    return -row.level if row.level >= levels.WARNING else 0, -row.count, row.text
-
-
 def _example(logs: list[Source], row: Template) -> tuple[str, str]:
     """Return the name of the log that the row's first line is in, and that line."""
     number, start, end = row.at
-    if number >= len(logs):
-        return "", ""
     return logs[number].name, example(logs[number], start, end, _LONGEST_EXAMPLE)
 
 

@@ -58,7 +58,7 @@ def grid_for(times: Sequence[float], window: tuple[float, float] | None) -> Grid
     start = window[0]
     end = max(min(window[1], last + 1.0), start + 1.0)  # there is nothing to miss after the last line
     width = _wide_enough((max(last, end) - min(first, start)) / BUCKETS)
-    width = min(width, _fine_enough((end - start) / _IN_WINDOW))
+    width = min(width, max((each for each in _WIDTHS if each <= (end - start) / _IN_WINDOW), default=1))
     before = min(max(ceil((start - first) / width), 0), max(_BEFORE, BUCKETS - _buckets(start, end, width)))
     after = min(max(ceil((last - end) / width), 0), _AFTER)
     return Grid(start - before * width, width, before + _buckets(start, end, width) + after)
@@ -71,7 +71,3 @@ def _buckets(start: float, end: float, width: float) -> int:
 def _wide_enough(seconds: float) -> float:
     at = bisect_left(_WIDTHS, seconds)
     return float(_WIDTHS[at]) if at < len(_WIDTHS) else ceil(seconds / 86_400) * 86_400.0
-
-
-def _fine_enough(seconds: float) -> float:
-    return float(max((width for width in _WIDTHS if width <= seconds), default=1))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-from dataclasses import replace
 from typing import Annotated, Any, TypedDict
 
 import msgspec
@@ -109,7 +108,9 @@ async def detect_changes(state: State) -> State:
         notes=[*stopped, *metrics.notes, *left_out(short, len(minor), omitted)],
     )
     result("findings", msgspec.to_builtins({"findings": listed, "notes": facts.notes}))
-    return {"metrics": None, "facts": facts, "findings": [_without_samples(finding) for finding in listed]}
+    for finding in listed:
+        del finding.evidence["series"]  # its samples
+    return {"metrics": None, "facts": facts, "findings": listed}
 
 
 async def write_report(state: State) -> State:
@@ -125,10 +126,6 @@ async def write_report(state: State) -> State:
 def alert_in(inputs: Request, metrics: RequestMetrics) -> Alert:
     """Return the request's alert. The times of pasted metrics are not the alert's."""
     return alert_of(msgspec.structs.replace(inputs, text="") if metrics.pasted else inputs)
-
-
-def _without_samples(finding: Finding) -> Finding:
-    return replace(finding, evidence={key: value for key, value in finding.evidence.items() if key != "series"})
 
 
 async def _read() -> RequestMetrics:

@@ -17,28 +17,18 @@ def number(value: float, unit: str = "") -> str:
                 value, prefix = value / size, sign
                 break
     text = _digits(value)
-    if unit == "":
-        return text
-    if unit in ("%", "°C"):
-        return f"{text}{unit}" if unit == "%" else f"{text} {unit}"
-    if unit == "count/s":
-        return f"{text}/s"
-    if prefix:
-        return f"{text} {prefix}{unit.replace('bytes', 'B')}"
-    return f"{text} {unit}"
+    if unit in ("", "%", "count/s"):
+        return f"{text}{unit.removeprefix('count')}"
+    return f"{text} {prefix}{unit.replace('bytes', 'B') if prefix else unit}"
 
 
 def _digits(value: float) -> str:
     size = abs(value)
-    if size and (size < 1e-4 or size >= 1e15):
+    if 0 < size < 1 or size >= 1e15:
         return f"{value:.3g}"
     if size >= 1000 or value == int(value):
         return f"{value:,.0f}"
-    return (
-        f"{value:.{1 if size >= 100 else 2 if size >= 10 else 3}f}".rstrip("0").rstrip(".")
-        if size >= 1
-        else f"{value:.3g}"
-    )
+    return f"{value:.{1 if size >= 100 else 2 if size >= 10 else 3}f}".rstrip("0").rstrip(".")
 
 
 def summary(change: Change, unit: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import time
 from collections.abc import Generator
@@ -32,6 +33,9 @@ class Budget:
     def exhausted(self) -> bool:
         """Whether nothing is left. It changes between turns only."""
         return self.spent >= self.seconds
+
+
+UNLIMITED = Budget(math.inf)
 
 
 async def in_turns(work: Generator[object, None, T], budget: Budget) -> T:

@@ -185,14 +185,8 @@ def _score_silence(
 
 def pause_lengths(series: list[int]) -> list[tuple[int, int]]:
     """Return the runs of empty buckets after the first line, each as (length, first bucket)."""
-    pauses = []
-    begin: int | None = None
-    for at, count in enumerate([*series, 1]):
-        if count:
-            if begin is not None and at > begin:
-                pauses.append((at - begin, begin))
-            begin = at + 1
-    return pauses
+    filled = [at for at, count in enumerate(series) if count]
+    return [(end - at - 1, at + 1) for at, end in pairwise([*filled, len(series)]) if end > at + 1]
 
 
 def _gain(inside: int, count: int, share: float) -> float:

@@ -108,4 +108,4 @@ def _are_levels(rows: list[list[str]], at: int, fewest: float) -> bool:
 @lru_cache(maxsize=1_024)
 def _level(word: str) -> int:
     word = word.strip(_AROUND)
-    return levels.of_letter(word) if len(word) == 1 else levels.of_word(word)
+    return levels.LETTERS.get(word, levels.UNKNOWN) if len(word) == 1 else levels.of_word(word)

@@ -19,10 +19,8 @@ _SPELLINGS = {
 }
 WORDS = {word: level for level, words in _SPELLINGS.items() for word in words}
 # Android's, glog's, klog's and MongoDB's levels in one letter. They are levels only where a column holds nothing else.
-_LETTERS = {
-    "V": DEBUG, "D": DEBUG, "I": INFO, "N": NOTICE, "W": WARNING, "E": ERROR, "C": CRITICAL, "F": CRITICAL,
-    "A": CRITICAL,
-}  # fmt: skip
+_LETTERS = {DEBUG: "VD", INFO: "I", NOTICE: "N", WARNING: "W", ERROR: "E", CRITICAL: "CFA"}
+LETTERS = {letter: level for level, letters in _LETTERS.items() for letter in letters}
 
 # A level as loggers write it: behind a key, in capitals, or in lower case with punctuation that marks a level.
 _KEYED = re.compile(r"\b(?:level|lvl|severity|loglevel)\"?[=:] ?\"?([A-Za-z]{3,13})\b", re.IGNORECASE)
@@ -56,32 +54,26 @@ _LIFECYCLE = re.compile(
 
 def level_in(text: str) -> int:
     """Return the level that the start of `text` names; else WARNING if it mentions trouble, else INFO."""
+    if (named := named_in(text)) != UNKNOWN:
+        return named
+    if _FAULT.match(text):
+        return ERROR
+    return WARNING if is_trouble(text) else INFO
+
+
+def named_in(text: str) -> int:
+    """Return the level that the start of `text` names; else UNKNOWN."""
     head = text[:160]
     keyed = _KEYED.search(head)
-    if keyed and (level := WORDS.get(keyed.group(1).lower())) is not None:
+    if keyed and (level := of_word(keyed[1])) != UNKNOWN:
         return level
     match = _CAPITALS.search(head) or _MARKED.search(head)
-    if match:
-        return WORDS[(match.group(1) or match.group(2)).lower()]
-    if _FAULT.match(head):
-        return ERROR
-    return WARNING if _TROUBLE.search(text) else INFO
-
-
-def names_level(text: str) -> bool:
-    """Return whether the start of `text` names a level."""
-    head = text[:160]
-    return bool(_KEYED.search(head) or _CAPITALS.search(head) or _MARKED.search(head))
+    return of_word(match[1] or match[2]) if match else UNKNOWN
 
 
 def of_word(word: str) -> int:
     """Return the level that is written as this word, in any case; else UNKNOWN."""
     return WORDS.get(word.lower(), UNKNOWN)
-
-
-def of_letter(letter: str) -> int:
-    """Return the level that is written as this capital letter; else UNKNOWN."""
-    return _LETTERS.get(letter, UNKNOWN)
 
 
 def level_of(value: Any) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter, defaultdict
+from dataclasses import dataclass, field
 from hashlib import blake2s
 from math import inf
 from typing import Any
@@ -29,6 +30,7 @@ _HEADS = 20_000  # headers whose words are remembered
 _HEADS_OF_ONE = 50  # of one template
 
 
+@dataclass(slots=True, eq=False)
 class Template:
     """A template and its lines.
 
@@ -39,27 +41,20 @@ class Template:
     `count_over`, `series` are its lines in each bucket, and `older` and `later` count those before and after.
     """
 
-    __slots__ = (
-        "_heads", "access", "at", "body", "coarse", "count", "head", "later", "level", "older", "series", "streams",
-        "times", "variant",
-    )  # fmt: skip
-
-    def __init__(
-        self, level: int, body: str, at: tuple[int, int, int], *, access: bool = False, coarse: bool = False
-    ) -> None:
-        self.level = level
-        self.body = body
-        self.head: str | None = None
-        self._heads: set[str] = set()
-        self.at = at
-        self.count = 0
-        self.times = array("d")
-        self.streams: set[int] = set()
-        self.access = access
-        self.coarse = coarse
-        self.variant = False
-        self.series: list[int] = []
-        self.older = self.later = 0
+    level: int
+    body: str
+    at: tuple[int, int, int]
+    access: bool = False
+    coarse: bool = False
+    variant: bool = False
+    head: str | None = None
+    count: int = 0
+    times: array[float] = field(default_factory=lambda: array("d"))
+    streams: set[int] = field(default_factory=set)
+    series: list[int] = field(default_factory=list)
+    older: int = 0
+    later: int = 0
+    _heads: set[str] = field(default_factory=set)
 
     @property
     def text(self) -> str:
@@ -116,7 +111,8 @@ class Miner:
 
     The templates' counts add up to `entries`. By its number, `times` has the times of each stream's lines, `requests`
     those of its requests by their status, and `serious` how many lines are warnings or worse. `origins` has a template
-    for each host and each caller of a stream: its lines, which are also those of other templates.
+    for each host and each caller of a stream: its lines, which are also those of other templates. `remembered` are
+    texts, at most `REMEMBERED`, with their level and template.
     """
 
     def __init__(self) -> None:
@@ -126,17 +122,12 @@ class Miner:
         self.origins: dict[tuple[int, str], Template] = {}
         self.entries = 0
         self._masker = Masker()
-        self._remembered: dict[tuple[int, str], Template] = {}
+        self.remembered: dict[tuple[int, str], Template] = {}
         self._shapes: dict[tuple[int, Shape], Template] = {}
         self._routes: dict[tuple[int, Shape], Template] = {}  # a request is a shape of one word
         self._coarse: dict[tuple[int, str], Template] = {}
         self._heads: dict[str, tuple[str, int]] = {}
         self._full = False
-
-    @property
-    def remembered(self) -> int:
-        """How many texts are held in memory, at most `REMEMBERED`."""
-        return len(self._remembered)
 
     def add(self, entry: Entry, stream: int, at: tuple[int, int, int]) -> None:
         """Add `entry` of a stream to its template; `at` is its place, as a template's."""
@@ -150,11 +141,11 @@ class Miner:
             level = named if level == levels.UNKNOWN else level
         else:
             text = self._masker.text(text)
-        template = self._remembered.get((level, text))
+        template = self.remembered.get((level, text))
         if template is None:
-            if len(self._remembered) >= REMEMBERED:
-                self._remembered.clear()
-            template = self._remembered[level, text] = self._found(level, text, at, access)
+            if len(self.remembered) >= REMEMBERED:
+                self.remembered.clear()
+            template = self.remembered[level, text] = self._found(level, text, at, access)
         if template.head is not head:
             template.add_head(head)
         template.count += 1
@@ -223,8 +214,7 @@ class Miner:
         ]
         while words and not any(map(str.isalnum, words[0])):
             del words[0]
-        level = levels.level_in(header) if levels.names_level(header) else levels.UNKNOWN
-        head = self._heads[header] = (" ".join(words).strip(" -"), level)
+        head = self._heads[header] = (" ".join(words).strip(" -"), levels.named_in(header))
         return head
 
     def _found(self, level: int, text: str, at: tuple[int, int, int], access: bool) -> Template:
@@ -262,7 +252,7 @@ class Miner:
                     known.body = _common(known.body, template.body, general)
                     known.absorb(template)
         self._shapes = merged
-        self._remembered.clear()
+        self.remembered.clear()
 
     def _collapse_routes(self) -> None:
         """Collapse the routes of each method and status, so that a scanner's paths do not hide the real routes."""

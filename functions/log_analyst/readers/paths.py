@@ -11,26 +11,14 @@ _DEPTH = 10
 
 def collapsed(routes: dict[str, int]) -> dict[str, str]:
     """Return, for each route (a path and its number of requests), the route that stands for it."""
-    result: dict[str, str] = {}
-    _collapse([(route, route.split("/", _DEPTH), count) for route, count in routes.items()], [], result)
-    return result
-
-
-def _collapse(routes: list[tuple[str, list[str], int]], parent: list[str], result: dict[str, str]) -> None:
-    depth = len(parent)
-    counts: Counter[str] = Counter()
-    for route, segments, count in routes:
-        if len(segments) == depth:
-            result[route] = "/".join(parent)
-        else:
-            counts[segments[depth]] += count
-    if not counts:
-        return
-    kept = {segment for segment, _ in counts.most_common(KEPT if len(counts) > FANOUT else None)}
-    children: dict[str, list[tuple[str, list[str], int]]] = defaultdict(list)
-    for item in routes:
-        if len(item[1]) > depth:
-            segment = item[1][depth]
-            children[segment if segment in kept else "<*>"].append(item)
-    for segment, items in children.items():
-        _collapse(items, [*parent, segment], result)
+    split = {route: route.split("/", _DEPTH) for route in routes}
+    for depth in range(_DEPTH + 1):
+        deep = {route: segments for route, segments in split.items() if len(segments) > depth}
+        children: dict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
+        for route, segments in deep.items():
+            children[tuple(segments[:depth])][segments[depth]] += routes[route]
+        kept = {parent: dict(of.most_common(KEPT if len(of) > FANOUT else None)) for parent, of in children.items()}
+        for segments in deep.values():
+            if segments[depth] not in kept[tuple(segments[:depth])]:
+                segments[depth] = "<*>"
+    return {route: "/".join(segments) for route, segments in split.items()}

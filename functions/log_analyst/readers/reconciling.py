@@ -34,7 +34,8 @@ def reconciled(shapes: Iterable[Shape]) -> tuple[dict[Shape, Shape], set[Shape]]
         for group in _groups(dict.fromkeys(general.values()), end, share):
             for part in _parts(group, few):
                 whole = tuple(words.pop() if len(words) == 1 else VALUE for words in map(set, zip(*part, strict=True)))
-                if sum(map(_is_word, whole)) > (whole[0] == VALUE):  # what is left must name the event
+                named = sum(word != VALUE and any(map(str.isalpha, word)) for word in whole)
+                if named > (whole[0] == VALUE):  # what is left must name the event
                     wider.update((shape, whole) for shape in part)
             variants.update(
                 shape for shape in group if any(_differ_in_a_word(shape, other) for other in group[:_COMPARED])
@@ -74,10 +75,6 @@ def _parts(group: list[Shape], few: int) -> Iterator[list[Shape]]:
             parts += split.values()
         else:
             yield part
-
-
-def _is_word(word: str) -> bool:
-    return word != VALUE and any(map(str.isalpha, word))
 
 
 def _differ_in_a_word(one: Shape, other: Shape) -> bool:

@@ -66,9 +66,10 @@ def shape_of(text: str) -> Shape:
             shape.append(VALUE)
             break
         is_list = word == before and "<" in word
+        says_little = word.strip(",;)]") in _UNITS or _FLAGS.fullmatch(word) is not None
         if is_pair and was_pair:
             shape[-1] = part  # any pair but the last may be missing
-        elif not is_list and not (shape and shape[-1] == VALUE and (part == VALUE or _says_little(word))):
+        elif not is_list and not (shape and shape[-1] == VALUE and (part == VALUE or says_little)):
             shape.append(part)
             if len(shape) == _LONGEST:
                 break
@@ -79,11 +80,6 @@ def shape_of(text: str) -> Shape:
 def shown(shape: Shape) -> str:
     """Return a shape as a template's text."""
     return " ".join(shape).replace(VALUE, "<*>")
-
-
-def _says_little(word: str) -> bool:
-    """Return whether a word behind a value is its unit or a flag."""
-    return word.strip(",;)]") in _UNITS or _FLAGS.fullmatch(word) is not None
 
 
 @lru_cache(maxsize=65_536)

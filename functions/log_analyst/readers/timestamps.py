@@ -170,17 +170,14 @@ class Timestamps:
             if value[:1].isdigit() and value.replace(".", "", 1).isdecimal() and len(value) <= 24:
                 return epoch(float(value))
             # A field's times have another format and place than a line's, so they are learned separately.
-            self._fields = self._fields or self._of_fields()
+            if self._fields is None:
+                self._fields = Timestamps(self.reference)
+                self._fields.day_first, self._fields.assumptions = self.day_first, self.assumptions
             timestamp = self._fields.find(value.strip())
             return timestamp.seconds if timestamp else None
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             return epoch(value)
         return None
-
-    def _of_fields(self) -> Timestamps:
-        stamps = Timestamps(self.reference)
-        stamps.day_first, stamps.assumptions = self.day_first, self.assumptions
-        return stamps
 
     def _search(self, line: str, furthest: int) -> TimeInLine | None:
         best: tuple[TimeInLine, _Style] | None = None

@@ -25,13 +25,9 @@ def misread(templates: Sequence[Template], entries: int) -> tuple[str, str]:
     if top.access or top.count < _MOST_ALIKE * entries:
         return "", ""
     alike = f"{top.count:,} of {entries:,} entries look alike"
-    if not any(template.level != levels.INFO or levels.names_level(template.text) for template in templates):
+    if all(t.level == levels.INFO and levels.named_in(t.text) == levels.UNKNOWN for t in templates):
         return f"no line names a level or an error, and {alike}", top.text
     parts = top.text.split()
-    if sum(_is_word(part) for part in parts) < _FEWEST_WORDS * len(parts):
+    if sum("<" not in part and any(map(str.isalpha, part)) for part in parts) < _FEWEST_WORDS * len(parts):
         return f"most of their content was taken for numbers and ids, and {alike}", top.text
     return "", ""
-
-
-def _is_word(part: str) -> bool:
-    return "<" not in part and any(character.isalpha() for character in part)

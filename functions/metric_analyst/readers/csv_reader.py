@@ -18,12 +18,12 @@ from math import nan
 
 from metric_analyst.notes import UNREAD, Notes
 from metric_analyst.readers.cells import LONGEST_NUMBER, cell_quantity, is_missing, split
-from metric_analyst.readers.csv_layout import LOOKED_AT, Layout, sniff, why_not
+from metric_analyst.readers.csv_layout import LOOKED_AT, sniff, why_not
 from metric_analyst.readers.table import Column, MetricTable, column_of
 from metric_analyst.readers.times import number_of, parse_time
 from tailrace.inputs.request import LINE_LIMIT
 from tailrace.inputs.text import Content
-from triage.budget import Budget
+from triage.budget import UNLIMITED, Budget
 
 MOST_SERIES = 5_000
 MOST_LABELS = 1_000
@@ -38,7 +38,7 @@ _NAME_NAMES = re.compile(
 
 
 def read_csv(
-    content: Content, source: str, notes: Notes, budget: Budget | None = None
+    content: Content, source: str, notes: Notes, budget: Budget = UNLIMITED
 ) -> Generator[None, None, MetricTable]:
     """Read the table in `content`; an empty one with a note if it is none. No content raises an error.
 
@@ -64,7 +64,7 @@ def read_csv(
     in_order, cut = True, False
     for index, line in enumerate(chain(head[layout.first_row :], lines), layout.first_row):
         yield
-        if budget is not None and budget.exhausted:
+        if budget.exhausted:
             notes.add("only a part was read", f"{source} (up to line {index:,} of {content.line_count:,})")
             cut = True
             break
@@ -79,7 +79,10 @@ def read_csv(
                 f"{source}: row skipped, because it does not have {width} cells", f"line {index + 1} ({len(cells)})"
             )
             continue
-        time = _time_of(cells, layout)
+        written = cells[layout.time]
+        if layout.clock:
+            written = f"{written.strip()} {cells[layout.time + 1].strip()}"
+        time = parse_time(written, layout.day_first or False)
         if time is None:
             notes.add(
                 f"{source}: row skipped, because there is no time in {layout.header[layout.time]!r}",
@@ -137,13 +140,6 @@ class _Cells:
     def few(self) -> bool:
         """Whether the texts repeat often enough to be labels."""
         return len(self.seen) <= min(MOST_LABELS, max(20, len(self.values) // 2))
-
-
-def _time_of(cells: list[str], layout: Layout) -> float | None:
-    text = cells[layout.time]
-    if layout.clock:
-        text = f"{text.strip()} {cells[layout.time + 1].strip()}"
-    return parse_time(text, layout.day_first or False)
 
 
 def _columns(cells_of: list[_Cells], times: array[float], repeated: bool, source: str, notes: Notes) -> list[Column]:

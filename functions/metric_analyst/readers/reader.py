@@ -17,7 +17,7 @@ from metric_analyst.readers.table import Column, MetricTable
 from metric_analyst.readers.units import unit_of
 from tailrace.inputs.request import Request
 from tailrace.inputs.text import Content, Text
-from triage.budget import Budget
+from triage.budget import UNLIMITED, Budget
 from triage.wording import counted
 
 PASTED = "the message"
@@ -43,7 +43,7 @@ class RequestMetrics(msgspec.Struct, frozen=True):
         return sum(len(series.values) for series in self.series)
 
 
-def read(request: Request, budget: Budget | None = None) -> Generator[None, None, RequestMetrics]:
+def read(request: Request, budget: Budget = UNLIMITED) -> Generator[None, None, RequestMetrics]:
     """Read all series in the files and the data parts of a request or, if those have none, in its text.
 
     A generator, so that the event loop can run in between. It returns what was read before the budget was exhausted.
@@ -54,7 +54,7 @@ def read(request: Request, budget: Budget | None = None) -> Generator[None, None
     complete = 0
     for file in request.files:
         yield
-        if budget is not None and budget.exhausted:
+        if budget.exhausted:
             break
         table = yield from _read_file(file.filename, file.content, notes, budget)
         tables.append((file.filename, table))
@@ -72,21 +72,18 @@ def read(request: Request, budget: Budget | None = None) -> Generator[None, None
     sources = sum(bool(table.columns) for _, table in tables)
     was_pasted = any(name == PASTED for name, _ in tables)
     series = yield from _join(tables, notes)
-    stopped = _stopped(complete, len(request.files), budget) if complete < len(request.files) else ""
+    stopped = ""
+    if complete < len(request.files):
+        stopped = (
+            f"The reading stopped when it had used its {budget.seconds:g} s of CPU time (TAILRACE_ANALYSIS_S). By then "
+            f"it had read {complete:,} of {counted(len(request.files), 'file')} completely."
+        )
     return RequestMetrics(
-        series, notes.lines(), sources, pasted=was_pasted, stopped=stopped, unread=notes.count(UNREAD)
+        series, notes.lines(), sources, pasted=was_pasted, stopped=stopped, unread=notes.counts[UNREAD]
     )
 
 
-def _stopped(complete: int, files: int, budget: Budget | None) -> str:
-    seconds = f" {budget.seconds:g} s of" if budget is not None else ""
-    return (
-        f"The reading stopped when it had used its{seconds} CPU time (TAILRACE_ANALYSIS_S). By then it had read "
-        f"{complete:,} of {counted(files, 'file')} completely."
-    )
-
-
-def _read_file(name: str, content: Content, notes: Notes, budget: Budget | None) -> Generator[None, None, MetricTable]:
+def _read_file(name: str, content: Content, notes: Notes, budget: Budget) -> Generator[None, None, MetricTable]:
     start = content.beginning(200).lstrip("\ufeff \t\r\n")
     if start.startswith(("{", "[")):
         return (yield from read_json(content.text.lstrip("\ufeff"), name, notes))

@@ -134,7 +134,7 @@ def test_a_scanner_that_never_asks_for_a_route_twice_takes_bounded_memory() -> N
     for i in range(asked_for):
         name = "".join(chr(97 + i // 26**k % 26) for k in range(4))
         miner.add(Entry(T0 + i, levels.NOTICE, f"GET /{name} 404", True), 0, (0, i, i + 1))
-    assert miner.remembered <= mining.REMEMBERED + 1
+    assert len(miner.remembered) <= mining.REMEMBERED + 1
     found = miner.templates()
     assert len(found) <= mining.ROUTES + 1
     assert sum(template.count for template in found) == asked_for
