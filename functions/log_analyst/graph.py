@@ -41,7 +41,7 @@ from triage.budget import Budget, in_turns
 from triage.findings import Finding, TemplateCount, in_order
 from triage.model import model_wrote_report
 from triage.times import iso
-from triage.wording import counted
+from triage.wording import counted, listed
 
 _MOST_TEMPLATES, _MODEL_TEMPLATES = 50, 20
 _LONGEST_EXAMPLE, _LONGEST_TEMPLATE = 300, 400
@@ -119,8 +119,7 @@ async def _mined(state: State) -> Mined:
     if survey.cut:
         notes.append(f"{survey.cut:,} very long line{'s were' if survey.cut != 1 else ' was'} cut.")
     for assumption, names in survey.assumptions.items():
-        more = f" and {counted(len(names) - 3, 'more log')}" if len(names) > 3 else ""
-        notes.append(f"{', '.join(names[:3])}{more}: {assumption}.")
+        notes.append(f"{listed(names, 3)}: {assumption}.")
     templates = await asyncio.to_thread(miner.templates)
     times = await asyncio.to_thread(all_times, [template.times for template in templates])
     if len(times) < sum(len(template.times) for template in templates):  # a wrong clock's lines are only counted

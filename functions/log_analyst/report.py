@@ -128,7 +128,8 @@ def _in_order_of_time(findings: Sequence[Finding], listed: Sequence[Finding]) ->
     """List the findings by their start: causes come before their effects."""
     one_day = len({finding.start[:10] for finding in listed}) == 1
     lines = "".join(
-        f"- {finding.start[11:19] if one_day else finding.start[:19]} {_title(finding)}, {_size(finding)}\n"
+        f"- {finding.start[11:19] if one_day else finding.start[:19]} {_title(finding)}, "
+        f"{finding.magnitude:,g} {finding.unit}\n"
         for finding in findings
         if finding in listed
     )
@@ -151,20 +152,10 @@ def _section(finding: Finding) -> str:
     return text
 
 
-def _size(finding: Finding) -> str:
-    return f"{finding.magnitude:,g} {finding.unit}"
-
-
 def _title(finding: Finding) -> str:
     is_error = levels.level_of(finding.evidence.get("level")) >= levels.ERROR
-    kind = {
-        "new_template": "New error" if is_error else "New",
-        "rare": "Rare error" if is_error else "Rare",
-        "burst": "Burst",
-        "gone": "Gone",
-        "trend": "Trend",
-    }.get(finding.type, finding.type)
-    return f"{kind}: {code(finding.subject)}"
+    kind = finding.type.removesuffix("_template").capitalize()
+    return f"{kind}{' error' if is_error and kind in ('New', 'Rare') else ''}: {code(finding.subject)}"
 
 
 def _table(templates: Sequence[TemplateCount], total: int) -> str:

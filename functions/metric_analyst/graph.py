@@ -19,14 +19,14 @@ from metric_analyst.detectors.detect import FEWEST, detect
 from metric_analyst.detectors.incidents import SeriesChange, findings, matters
 from metric_analyst.detectors.robust import median
 from metric_analyst.readers.reader import RequestMetrics, read
-from metric_analyst.report import MOST_STEADY, Facts, left_out, names, report
+from metric_analyst.report import MOST_STEADY, Facts, left_out, report
 from tailrace import progress, request, result, write
 from tailrace.inputs.request import Request
 from triage.alert import Alert, alert_of
 from triage.budget import Budget, in_turns
 from triage.findings import Finding
 from triage.model import model_wrote_report
-from triage.wording import counted
+from triage.wording import counted, listed
 
 _READING_SHARE = 0.7  # of the CPU time, at most; the rest is for the detectors
 PROGRESS_EVENTS = 30
@@ -85,9 +85,9 @@ async def detect_changes(state: State) -> State:
             (short if len(series.values) < FEWEST else quiet).append(series.name)
         if done % every == 0 or done == total:
             progress(f"checked {done:,} of {counted(total, 'series', 'series')}", done=done, total=total)
-    listed, omitted = findings(changed, alert)
+    found, omitted = findings(changed, alert)
     minor = [change for change in changed if not matters(change)]
-    quiet += sorted({change.series.name for change in minor} - {finding.subject for finding in listed})
+    quiet += sorted({change.series.name for change in minor} - {finding.subject for finding in found})
     stopped = [metrics.stopped] if metrics.stopped else []
     if len(steps) < total:
         stopped.append(
@@ -100,24 +100,24 @@ async def detect_changes(state: State) -> State:
         first=min(series.times[0] for series in metrics.series),
         last=max(series.times[-1] for series in metrics.series),
         step=median(steps),
-        steady=names(quiet, MOST_STEADY),
+        steady=listed(quiet, MOST_STEADY),
         short=len(short),
         minor=len(minor),
         stopped=stopped,
         unread=metrics.unread,
         notes=[*stopped, *metrics.notes, *left_out(short, len(minor), omitted)],
     )
-    result("findings", msgspec.to_builtins({"findings": listed, "notes": facts.notes}))
-    for finding in listed:
+    result("findings", msgspec.to_builtins({"findings": found, "notes": facts.notes}))
+    for finding in found:
         del finding.evidence["series"]  # its samples
-    return {"metrics": None, "facts": facts, "findings": listed}
+    return {"metrics": None, "facts": facts, "findings": found}
 
 
 async def write_report(state: State) -> State:
     """Write the report: with the chat model if there is one, otherwise without."""
-    facts, listed = state["facts"], state["findings"]
-    if not await model_wrote_report(_PROMPT, {"facts": facts, "findings": listed}):
-        for section in report(facts, listed):
+    facts, found = state["facts"], state["findings"]
+    if not await model_wrote_report(_PROMPT, {"facts": facts, "findings": found}):
+        for section in report(facts, found):
             write(section, artifact="report")
             await asyncio.sleep(0)
     return {}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from triage.findings import Finding
 from triage.markdown import plain
 from triage.times import clock, seconds_of
-from triage.wording import counted, duration
+from triage.wording import counted, duration, listed
 
 MOST_ROWS = 20
 MOST_STEADY = 12
@@ -113,7 +113,7 @@ def _in_order_of_time(facts: Facts, findings: Sequence[Finding]) -> Iterator[str
         groups.setdefault(int(finding.evidence["incident"]), []).append(finding)
     yield "## In order of time\n\n"
     for group in list(groups.values())[:MOST_ROWS]:
-        series = plain(names([finding.subject for finding in group], _MOST_IN_GROUP))
+        series = plain(listed([finding.subject for finding in group], _MOST_IN_GROUP))
         apart = round(seconds_of(group[-1].start) - seconds_of(group[0].start))
         together = f", within {duration(max(apart, 1))}" if len(group) > 1 else ""
         relation = group[0].evidence.get("alert")
@@ -122,16 +122,10 @@ def _in_order_of_time(facts: Facts, findings: Sequence[Finding]) -> Iterator[str
     yield "\n"
 
 
-def names(series: Sequence[str], most: int) -> str:
-    """Return `cpu, memory and 3 more`, with at most `most` names."""
-    more = f" and {len(series) - most:,} more" if len(series) > most else ""
-    return f"{', '.join(series[:most])}{more}"
-
-
 def left_out(short: Sequence[str], minor: int, omitted: int) -> Iterator[str]:
     """Yield a line for `short` series, `minor` changes and `omitted` findings, of each that there are."""
     if short:
-        yield f"{len(short):,} series with fewer than 12 samples, too few to judge: {names(short, 3)}"
+        yield f"{len(short):,} series with fewer than 12 samples, too few to judge: {listed(short, 3)}"
     if minor:
         yield f"{counted(minor, 'change')} of less than {_MINOR}, not listed"
     if omitted:

@@ -63,7 +63,7 @@ def topic_of(file: File) -> Topic:
     """Return whether a file holds logs or metrics; logs if in doubt, because the log analyst reads any text."""
     name, beginning = file.filename.lower(), file.content.beginning(_LOOK).lstrip()
     is_table = is_table_of_numbers(beginning)
-    first = beginning.lstrip("\ufeff").partition("\n")[0]
+    first = beginning.partition("\n")[0]
     if not is_table and (file.media_type in _METRIC_TYPES or name.endswith(_METRIC_ENDINGS)):
         # Log viewers export their lines as CSV too.
         cells = {cell.strip('" \r') for cell in _DELIMITER.split(first.lower())}

@@ -13,22 +13,12 @@ def day_first(dates: Sequence[tuple[int, int, int]]) -> bool | None:
     file of a few days would cover months in the other. None if both are the same.
     """
     for first, second, _ in dates:
-        if first > 12 >= second:
-            return True
-        if second > 12 >= first:
-            return False
-    days = [(_day(year, second, first), _day(year, first, second)) for first, second, year in dates]
-    known = [(one, other) for one, other in days if one and other]
-    if not known:
+        if max(first, second) > 12 >= min(first, second):
+            return first > 12
+    valid = [each for each in dates if min(each) > 0 and max(each[:2]) <= 12]
+    if not valid:
         return None
-    as_day_first = max(one for one, _ in known) - min(one for one, _ in known)
-    as_month_first = max(other for _, other in known) - min(other for _, other in known)
-    return None if as_day_first == as_month_first else as_day_first < as_month_first
-
-
-def _day(year: int, month: int, day: int) -> int:
-    """Return the number of a day; 0 if there is no such day."""
-    try:
-        return date(year, month, day).toordinal()
-    except ValueError:
-        return 0
+    day_is_first = [date(year, second, first) for first, second, year in valid]
+    month_is_first = [date(year, first, second) for first, second, year in valid]
+    one, other = (max(days) - min(days) for days in (day_is_first, month_is_first))
+    return None if one == other else one < other

@@ -1,11 +1,19 @@
-"""Counts and durations in words."""
+"""Counts, names and durations in words."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 def counted(count: int, noun: str, plural: str = "") -> str:
     """Return `1 log`, `2,000 logs`. `plural` is for nouns that do not just take an s."""
     return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
+
+
+def listed(names: Sequence[str], most: int) -> str:
+    """Return `cpu, memory and 3 more`, with at most `most` names."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{more}"
 
 
 def duration(seconds: float) -> str:

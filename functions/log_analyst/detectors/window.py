@@ -86,9 +86,7 @@ def derived(timeline: Timeline) -> Window | None:
     size = ceil(grid.size / step)
     totals = _sums(timeline.totals, step)
     rows = [row for row in (*timeline.rows, *timeline.newcomers) if not row.coarse and row.count >= 3]
-    if not rows:
-        return None
-    chance = log(size * size / 4 * len(rows)) + _MARGIN
+    chance = log(size * size / 4 * max(len(rows), 1)) + _MARGIN
     scores: dict[tuple[int, int], float] = {}
     for row in rows:
         series = _sums(row.series, step)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 
@@ -33,15 +34,15 @@ _TRACE_S = 1.0
 _TRACE = re.compile(r"(?:Traceback \(most recent|panic: |Exception in thread |fatal error: |Unhandled )")
 
 
+@dataclass
 class Record:
     """An entry, the place of its lines in the log's content (`start` to `end`), and how many they are."""
 
-    def __init__(self, entry: Entry, start: int, end: int) -> None:
-        self.entry = entry
-        self.start = start
-        self.end = end
-        self.lines = 1
-        self.fault = ""  # the exception that its lines name
+    entry: Entry
+    start: int
+    end: int
+    lines: int = 1
+    fault: str = ""  # the exception that its lines name
 
     @cached_property
     def level(self) -> int:

@@ -14,6 +14,7 @@ from log_analyst.readers.timestamps import Timestamps
 from tailrace.inputs.request import File, Request
 from tailrace.inputs.text import Content, Text
 from triage.tables import is_table_of_numbers
+from triage.wording import listed
 
 # How many files a note names; the others are counted.
 _NAMED = 5
@@ -58,7 +59,7 @@ def sources(request: Request) -> Sources:
     bases = [name.rsplit("/", 1)[-1] for name, _ in found]
     stems = bases if len(set(bases)) == len(bases) else [name for name, _ in found]
     logs = [Source(name, content, _stream(stem)) for (name, content), stem in zip(found, stems, strict=True)]
-    notes = [_note(names, complaint) for complaint, names in skipped.items()]
+    notes = [f"Skipped {listed(names, _NAMED)}: {complaint}." for complaint, names in skipped.items()]
     if logs:
         return Sources(logs, notes, request.text)
     remark, pasted = _pasted(request.text)
@@ -70,16 +71,9 @@ def sources(request: Request) -> Sources:
 def _readable(file: File) -> Content | str:
     """Return the content of a log file, or the reason why it is none."""
     content = file.content
-    if content.beginning(1) == "\ufeff":
-        content = Text(content.text.removeprefix("\ufeff"))
     if content.blank:
         return "empty"
     head = content.beginning(_SAMPLE)
-    nuls = head.count("\0")
-    if 0.3 * len(head) < nuls < 0.6 * len(head):
-        # UTF-16 that was decoded as UTF-8: every other character is a NUL.
-        content = Text(content.text.replace("\0", "").lstrip("\ufffd"))
-        head = content.beginning(_SAMPLE)
     if len(_CONTROL.findall(head)) > 0.1 * len(head):
         return "binary, not text"
     if head.lstrip()[:1] in ("{", "["):
@@ -135,9 +129,3 @@ def _stream(name: str) -> str:
     base = name.lower()[-_NAME:]
     stem = max(0, len(base) - _LONGEST_ROTATION)
     return base[:stem] + _ROTATION.sub("", base[stem:]) or name
-
-
-def _note(names: list[str], complaint: str) -> str:
-    shown = ", ".join(names[:_NAMED])
-    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
-    return f"Skipped {shown}{more}: {complaint}."

@@ -150,8 +150,11 @@ class Timestamps:
         filled = [line for line in lines if line[:1].strip()]
         for style in _ALL:
             at_end = _Style(style.name, re.compile(rf"(?:{style.pattern.pattern})[\])>\"']?\s*$"))
-            found = sum(at_end.pattern.search(line, max(len(line) - _TAIL, 0)) is not None for line in filled)
-            if found > 2 and found >= 0.95 * len(filled):
+            found = (
+                sum(at_end.pattern.search(line, max(len(line) - _TAIL, 0)) is not None for line in some) / len(some)
+                for some in (filled[:20], filled)
+            )
+            if len(filled) > 2 and all(share >= 0.95 for share in found):
                 self._at_end = at_end
                 break
 

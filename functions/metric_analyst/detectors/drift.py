@@ -62,8 +62,6 @@ def without_drift(signal: Signal, drift: Change) -> Signal:
 
 
 def _longest_stretch(signal: Signal, shifts: Sequence[Change]) -> Signal:
-    if not shifts:
-        return signal
     times = signal.times
     edges = [0, len(times)]
     for shift in shifts:  # what is a shift with an end may be a leak and a restart

@@ -35,8 +35,6 @@ def flat_lines(series: Series) -> list[Change]:
 
 def _stuck(series: Series) -> Change | None:
     values, n = series.values, len(series.values)
-    if n < FEWEST:
-        return None
     if sum(map(eq, values, values[1:])) < SHORTEST - 1:
         return None
     changes = (i for i, (a, b) in enumerate(pairwise(values), 1) if a != b)
@@ -46,16 +44,12 @@ def _stuck(series: Series) -> Change | None:
     run = lengths.index(length)
     first, last = edges[run], edges[run + 1] - 1
     outside = n - length
-    if length < SHORTEST or outside < SHORTEST or len(lengths) < SHORTEST:
-        return None
     # A run at the start has no time before it: something started there, which a level shift says better.
-    if first < SHORTEST:
+    if min(length, outside, len(lengths), first) < SHORTEST:
         return None
     second = max((other for i, other in enumerate(lengths) if i != run), default=0)
     same = (outside - (len(lengths) - 1) + 1) / (outside + 2)
-    surprise = -length * math.log(same) / -math.log(CHANCE) if same < 1 else 0.0
-    if same > MOSTLY:
-        return None
+    surprise = length * math.log(same) / math.log(CHANCE) if same <= MOSTLY else 0.0
     strength = min(surprise, length / (TIMES_LONGER * second), 10.0)
     if strength < 1:
         return None
@@ -77,8 +71,6 @@ def _stuck(series: Series) -> Change | None:
 
 def _missing(series: Series) -> Change | None:
     times = series.times
-    if len(times) < FEWEST:
-        return None
     ends = array("d", chain(times, [series.recorded_until]))
     gaps = array("d", map(sub, ends[1:], ends))
     longest, other = nlargest(2, gaps)

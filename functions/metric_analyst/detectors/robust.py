@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections.abc import Sequence
+from itertools import combinations
 from operator import sub
 
 TO_SIGMA = 1.4826  # standard deviation of a normal distribution in MADs
@@ -51,23 +52,13 @@ def rolling_median(values: Sequence[float], width: int) -> list[float]:
     return out
 
 
-def theil_sen(times: Sequence[float], values: Sequence[float], at_most: int = 64) -> tuple[float, float]:
+def theil_sen(times: Sequence[float], values: Sequence[float]) -> tuple[float, float]:
     """Return slope and intercept of the line whose slope is the median of all slopes between two points.
 
-    The work is quadratic, so more than `at_most` points are thinned evenly.
+    The work is quadratic. No two times are equal.
     """
-    n = len(values)
-    if n > at_most:
-        picks = [i * (n - 1) // (at_most - 1) for i in range(at_most)]
-        times, values = [times[i] for i in picks], [values[i] for i in picks]
-        n = at_most
-    slopes = [
-        (values[j] - values[i]) / (times[j] - times[i])
-        for i in range(n)
-        for j in range(i + 1, n)
-        if times[j] != times[i]
-    ]
-    slope = median(slopes)
+    points = zip(times, values, strict=True)
+    slope = median([(later - value) / (end - time) for (time, value), (end, later) in combinations(points, 2)])
     return slope, median([value - slope * time for time, value in zip(times, values, strict=True)])
 
 

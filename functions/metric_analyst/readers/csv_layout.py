@@ -94,8 +94,6 @@ def why_not(lines: list[str]) -> str:
     filled = [line for line in lines[:LOOKED_AT] if line.strip()]
     if not filled:
         return "empty"
-    if any("\x00" in line for line in filled):
-        return "binary, not text"
     # A time of day in most lines, and words around it: a log.
     dated = sum(bool(re.search(r"\d\d:\d\d:\d\d", line)) for line in filled)
     if dated >= len(filled) / 2 and len(filled) > 1:

@@ -47,7 +47,6 @@ def read_csv(
     """
     lines = (line.text for line in content.lines(LINE_LIMIT))
     head = list(islice(lines, LOOKED_AT))
-    head[:1] = [line.lstrip("\ufeff") for line in head[:1]]
     layout = sniff(head, content.ending(4_096).split("\n")[1:])
     yield
     if layout is None:

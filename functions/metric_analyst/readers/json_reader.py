@@ -7,7 +7,7 @@
 | Prometheus query_range | `{"data": {"resultType": "matrix", "result": [{"metric", "values"}]}}` |
 | Graphite, Grafana | `[{"target", "datapoints": [[value, time]]}]` |
 | records | `[{"time", "cpu", "mem"}]`, also one a line |
-| plain | `{"cpu": [[time, value]]}` |
+| plain | `{"cpu": [[time, value]]}`, `{"name": "cpu", "values": [[time, value]]}` |
 
 A shape may be nested up to three levels deep in other objects. No content raises an error. The readers are generators,
 so that the event loop can run in between; they return what they read.
@@ -59,11 +59,7 @@ def read_json(text: str, source: str, notes: Notes) -> Generator[None, None, Met
         if document is None:
             notes.add("not valid JSON", source)
             return MetricTable([], [])
-    try:
-        return (yield from read_document(document, source, notes))
-    except RecursionError:
-        notes.add("nested too deeply", source)
-        return MetricTable([], [])
+    return (yield from read_document(document, source, notes))
 
 
 def read_document(document: Any, source: str, notes: Notes) -> Generator[None, None, MetricTable]:
@@ -109,7 +105,7 @@ def _series(node: Any, source: str, notes: Notes, depth: int) -> Iterator[_Found
         elif depth:
             for key, value in node.items():
                 if _are_points(value):
-                    yield _Found(str(key), value)
+                    yield _Found(str(node.get("name", key)), value)
                 elif key != "alert":
                     yield from _series(value, source, notes, depth - 1)
     elif isinstance(node, list) and node:
@@ -137,10 +133,6 @@ def _known(node: dict[str, Any], source: str, notes: Notes) -> Iterable[_Found] 
         case {"datapoints": list(points)}:
             name = node.get("target") or node.get("name") or "datapoints"
             return [_Found(str(name), ((time, value) for value, time in _pairs(points)))]
-        case {"name": name, "values": points} | {"name": name, "points": points} if _are_points(points):
-            return [_Found(str(name), points)]
-        case {"name": name, "data": points} | {"name": name, "samples": points} if _are_points(points):
-            return [_Found(str(name), points)]
     return None
 
 

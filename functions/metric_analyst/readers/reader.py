@@ -84,9 +84,8 @@ def read(request: Request, budget: Budget = UNLIMITED) -> Generator[None, None, 
 
 
 def _read_file(name: str, content: Content, notes: Notes, budget: Budget) -> Generator[None, None, MetricTable]:
-    start = content.beginning(200).lstrip("\ufeff \t\r\n")
-    if start.startswith(("{", "[")):
-        return (yield from read_json(content.text.lstrip("\ufeff"), name, notes))
+    if content.beginning(200).lstrip().startswith(("{", "[")):
+        return (yield from read_json(content.text, name, notes))
     return (yield from read_csv(content, name, notes, budget))
 
 

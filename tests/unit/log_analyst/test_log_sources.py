@@ -54,11 +54,6 @@ def test_a_log_with_commas_is_no_table(line: str) -> None:
     assert len(sources(asked(file(f"{line}\n" * 20, "a.csv"))).logs) == 1
 
 
-def test_utf16_read_as_utf8_is_a_log() -> None:
-    [log] = sources(asked(file("\ufffd\ufffd" + "".join(f"{c}\0" for c in LOG)))).logs
-    assert log.content.text == LOG
-
-
 @pytest.mark.parametrize("wrap", [lambda e: e, lambda e: {"events": e}, lambda e: {"logEvents": e}])
 def test_a_json_document_of_events_is_json_lines(wrap) -> None:  # type: ignore[no-untyped-def]
     events = [{"timestamp": 1709629200000 + n, "message": f"INFO tick {n}"} for n in range(5)]

@@ -11,13 +11,14 @@ import pytest
 from metric_analyst.detectors.change import Change
 from metric_analyst.detectors.detect import detect
 from metric_analyst.detectors.incidents import SeriesChange, excerpt, findings, incident_numbers, matters, relation
-from metric_analyst.report import Facts, left_out, names, report
+from metric_analyst.report import Facts, left_out, report
 from metric_analyst.wording import number, summary
 from tests.unit.metric_analyst.planted import MONDAY, errors_series, finish, series, short_cpu, white
 from triage.alert import Alert
 from triage.findings import Finding
 from triage.markdown import plain
 from triage.wording import duration
+from triage.wording import listed as listed_names
 
 NO_ALERT = Alert(title="", start=None, end=None)
 
@@ -192,7 +193,7 @@ def test_the_report_has_a_row_for_each_finding_and_says_what_was_left_out() -> N
 def test_series_beyond_the_lists_are_counted_and_small_changes_are_not_called_none() -> None:
     listed, _ = findings([found("errors")], NO_ALERT)
     many = [f"m{n}" for n in range(500)]
-    text = written(facts(steady=names(many, 12), short=107, notes=list(left_out(many[:107], 0, 0))), listed)
+    text = written(facts(steady=listed_names(many, 12), short=107, notes=list(left_out(many[:107], 0, 0))), listed)
     assert "and 488 more." in text
     assert "107 series with fewer than 12 samples, too few to judge: m0, m1, m2 and 104 more" in text
     text = written(facts(minor=2), [])

@@ -55,10 +55,10 @@ def test_mad_sigma_is_the_deviation_of_normal_noise_and_ignores_a_third_of_nonse
     assert mad_sigma(values + [1e6] * 600) < 4
 
 
-def test_theil_sen_finds_the_line_among_outliers_and_thins_long_input() -> None:
-    times = [float(i) for i in range(500)]
+def test_theil_sen_finds_the_line_among_outliers() -> None:
+    times = [float(i) for i in range(60)]
     values = [3 + 0.5 * t for t in times]
-    for i in range(0, 500, 5):
+    for i in range(0, 60, 5):
         values[i] = 1e6
     slope, start = theil_sen(times, values)
     assert (slope, start) == (pytest.approx(0.5), pytest.approx(3))

@@ -90,7 +90,7 @@ class Text(Content):
     """Content in memory. A position is an index in characters."""
 
     def __init__(self, text: str) -> None:
-        self._text = text
+        self._text = text.removeprefix("\ufeff")  # a byte order mark
 
     @property
     def size(self) -> int:
