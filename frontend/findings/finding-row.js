@@ -11,7 +11,7 @@ const MOST_LINES = 200; // shown; all are copied
 const LONGEST = 2000; // characters of a line, or of one value of the evidence
 const LONGEST_SUBJECT = 300;
 // Shown elsewhere in the row.
-const HIDDEN = new Set(["series", "lines", "example", "log", "incident"]);
+const HIDDEN = new Set(["series", "lines", "example", "log"]);
 const STATES = new Map([["over", "over"], ["ongoing", "goes on to the end of the recording"], ["unknown", "not known"]]);
 const DOT = "M8 5.2a2.8 2.8 0 1 0 0 5.6 2.8 2.8 0 0 0 0-5.6Z"; // for a type that nobody foresaw
 /** By type. */

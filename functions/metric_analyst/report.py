@@ -12,7 +12,6 @@ from triage.wording import counted, duration, listed
 
 MOST_ROWS = 20
 MOST_STEADY = 12
-_MOST_IN_GROUP = 6
 # What `matters` in detectors/incidents.py leaves out.
 _MINOR = "2% of the level, or one point of a percentage"
 
@@ -50,7 +49,6 @@ def report(facts: Facts, findings: Sequence[Finding]) -> Iterator[str]:
     yield f"# Metrics\n\n{stopped}{_summary(facts, findings)}\n\n"
     if findings:
         yield from _table(facts, findings)
-        yield from _in_order_of_time(facts, findings)
     if facts.steady and findings:
         yield f"## Steady\n\n{plain(facts.steady)}.\n\n"
     if facts.notes:
@@ -86,6 +84,7 @@ def _summary(facts: Facts, findings: Sequence[Finding]) -> str:
 
 
 def _table(facts: Facts, findings: Sequence[Finding]) -> Iterator[str]:
+    """Yield the findings in order of time: causes come before their effects."""
     yield "## What changed\n\n"
     has_window = any("alert" in finding.evidence for finding in findings)
     columns = ["From", "To", "Series", "What", *(["Alert"] if has_window else []), "Confidence"]
@@ -101,24 +100,6 @@ def _table(facts: Facts, findings: Sequence[Finding]) -> Iterator[str]:
         )
     if (more := len(findings) - MOST_ROWS) > 0:
         yield f"\n{counted(more, 'less important finding')} {'is' if more == 1 else 'are'} only in the data.\n"
-    yield "\n"
-
-
-def _in_order_of_time(facts: Facts, findings: Sequence[Finding]) -> Iterator[str]:
-    """Yield a line for each incident: causes come before their effects. Nothing for a single finding."""
-    if len(findings) < 2:
-        return
-    groups: dict[int, list[Finding]] = {}
-    for finding in sorted(findings, key=lambda finding: finding.start):
-        groups.setdefault(int(finding.evidence["incident"]), []).append(finding)
-    yield "## In order of time\n\n"
-    for group in list(groups.values())[:MOST_ROWS]:
-        series = plain(listed([finding.subject for finding in group], _MOST_IN_GROUP))
-        apart = round(seconds_of(group[-1].start) - seconds_of(group[0].start))
-        together = f", within {duration(max(apart, 1))}" if len(group) > 1 else ""
-        relation = group[0].evidence.get("alert")
-        against = f", {relation} the alert's window" if relation else ""
-        yield f"- {_start(group[0], facts)}{against}: {series}{together}\n"
     yield "\n"
 
 

@@ -1,9 +1,8 @@
-"""Turns changes into findings: which matter, how much, and which belong together."""
+"""Turns changes into findings: which matter, and how much."""
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,7 +21,6 @@ MOST_POINTS = 60
 LEAST_SHARE = 0.02
 FULL_SHARE = 0.10  # share of the level from which a change keeps its whole confidence
 LEAST_PERCENT = 1.0
-TOGETHER = 5  # steps within which changes of several series are one incident
 
 
 class SeriesChange(msgspec.Struct, frozen=True):
@@ -91,44 +89,16 @@ def findings(changed: Sequence[SeriesChange], alert: Alert) -> tuple[list[Findin
     """Return the 50 most important findings in order of time, and how many more there are.
 
     `evidence` has `before` and `after` (in the series' unit), `samples`, `method`, `returned`, `rank` (1 is the most
-    important), `incident` (changes of several series that started together share a number), `alert` (before, in or
-    after its window; missing without one) and `series`: at most 60 `[time, value]` around the change.
+    important), `alert` (before, in or after its window; missing without one) and `series`: at most 60 `[time, value]`
+    around the change.
     """
-    mattering = [f for f in changed if matters(f)]
-    reach = TOGETHER * median([f.series.step for f in mattering])
-    numbers = incident_numbers([f.change for f in mattering], reach)
-    sizes = Counter(numbers)
-
-    def weight(pair: tuple[SeriesChange, int]) -> tuple[float, float]:
-        # Changes of several series together are rather an incident than a change of one.
-        return -importance(pair[0], alert) * (1 + min(sizes[pair[1]] - 1, 5) / 10), pair[0].change.start
-
-    listed = sorted(zip(mattering, numbers, strict=True), key=weight)
-    kept = listed[:MOST_FINDINGS]
-    out = [_finding(f, rank, incident, alert) for rank, (f, incident) in enumerate(kept, 1)]
-    return in_order(out), len(listed) - len(kept)
+    mattering = [each for each in changed if matters(each)]
+    mattering.sort(key=lambda each: (-importance(each, alert), each.change.start))
+    listed = [_finding(each, rank, alert) for rank, each in enumerate(mattering[:MOST_FINDINGS], 1)]
+    return in_order(listed), len(mattering) - len(listed)
 
 
-def incident_numbers(changes: Sequence[Change], reach: float) -> list[int]:
-    """Return, for each change, the number of its incident; incidents are numbered in order of time.
-
-    A change belongs to an incident that started at most `reach` seconds before it. Each drift is an incident of its
-    own, because its start is not known exactly.
-    """
-    order = sorted(range(len(changes)), key=lambda i: changes[i].start)
-    numbers = [0] * len(changes)
-    last, current, start = 0, 0, float("-inf")
-    for i in order:
-        alone = changes[i].type == "drift"
-        if alone or changes[i].start - start > reach:
-            last += 1
-            if not alone:
-                current, start = last, changes[i].start
-        numbers[i] = last if alone else current
-    return numbers
-
-
-def _finding(changed: SeriesChange, rank: int, incident: int, alert: Alert) -> Finding:
+def _finding(changed: SeriesChange, rank: int, alert: Alert) -> Finding:
     series, change = changed.series, changed.change
     evidence: dict[str, Any] = {
         "before": _brief(change.before),
@@ -137,7 +107,6 @@ def _finding(changed: SeriesChange, rank: int, incident: int, alert: Alert) -> F
         "method": change.method,
         "returned": change.returned,
         "rank": rank,
-        "incident": incident,
         **{key: _brief(value) if isinstance(value, float) else value for key, value in change.detail.items()},
         "series": excerpt(series, change),
     }

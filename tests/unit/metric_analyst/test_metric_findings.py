@@ -10,7 +10,7 @@ import pytest
 
 from metric_analyst.detectors.change import Change
 from metric_analyst.detectors.detect import detect
-from metric_analyst.detectors.incidents import SeriesChange, excerpt, findings, incident_numbers, matters, relation
+from metric_analyst.detectors.incidents import SeriesChange, excerpt, findings, matters, relation
 from metric_analyst.report import Facts, left_out, report
 from metric_analyst.wording import number, summary
 from tests.unit.metric_analyst.planted import MONDAY, errors_series, finish, series, short_cpu, white
@@ -62,16 +62,6 @@ def test_a_relation_needs_at_least_one_end_of_the_alerts_window() -> None:
     assert relation(change(), Alert(title="", start=MONDAY + 50.0, end=None)) == "after"
 
 
-def test_changes_that_begin_together_are_one_incident() -> None:
-    assert incident_numbers([change(100), change(130), change(4000), change(101)], 60) == [1, 1, 2, 1]
-    assert incident_numbers([], 60) == []
-
-
-def test_a_drift_is_an_incident_of_its_own() -> None:
-    drift = change(110, type="drift")
-    assert incident_numbers([change(100), drift, change(120)], 60) == [1, 2, 1]
-
-
 def test_a_tiny_change_does_not_matter_but_a_percentage_point_does() -> None:
     assert not matters(found(unit="bytes", before=4e9, after=4.004e9))
     assert matters(found(unit="bytes", before=4e9, after=4.4e9))
@@ -98,7 +88,7 @@ def test_the_evidence_has_what_a_reader_would_check() -> None:
     assert finding.magnitude == pytest.approx(40, rel=0.1)
     assert 0.7 < finding.confidence < 1
     assert finding.summary.startswith("http_502_rate: rose from 0/s to ")
-    assert {"before", "after", "samples", "method", "series", "returned", "rank", "incident"} <= set(finding.evidence)
+    assert {"before", "after", "samples", "method", "series", "returned", "rank"} <= set(finding.evidence)
     assert finding.evidence["samples"] == 60
     assert json.loads(json.dumps(msgspec.to_builtins(finding))) == msgspec.to_builtins(finding)
 
@@ -184,7 +174,7 @@ def test_the_report_has_a_row_for_each_finding_and_says_what_was_left_out() -> N
     listed, _ = findings([found("errors"), found("latency", start=110), found("queue", start=400)], alert)
     text = written(facts(steady="cpu", minor=2, notes=["a.csv: empty", *left_out([], 2, 0)]), listed)
     assert text.count("\n| 00:0") == 3
-    assert "00:01:40, in the alert's window: errors, latency, within 10 s" in text
+    assert [line.split(" | ")[4] for line in text.splitlines() if line.startswith("| 00:")] == ["in", "in", "after"]
     assert "## Steady\n\ncpu." in text
     assert "- a.csv: empty" in text
     assert "2 changes of less than 2% of the level, or one point of a percentage, not listed" in text
