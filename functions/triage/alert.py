@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
 
 import msgspec
 
 from tailrace.errors import shorten
 from tailrace.inputs.request import Request
-from triage.times import LATEST, epoch
+from triage.times import time_in
 
 # An ISO 8601 time in running text: a date, a time, and perhaps a zone.
 _TIME = re.compile(r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?")
@@ -47,8 +46,8 @@ def alert_of(request: Request) -> Alert:
     times = _TIME.findall(request.text)
     return Alert(
         title=shorten(str(fields.get("title") or first_line), _LONGEST_TITLE),
-        start=_seconds(fields.get("start") or (times[0] if times else None)),
-        end=_seconds(fields.get("end") or (times[1] if len(times) > 1 else None)),
+        start=time_in(fields.get("start") or (times[0] if times else None)),
+        end=time_in(fields.get("end") or (times[1] if len(times) > 1 else None)),
         fired=bool(fields.get("start")),
     )
 
@@ -61,14 +60,3 @@ def fields_in(part: object) -> dict[str, object] | None:
     if isinstance(named, dict):
         return named
     return part if "start" in part and part.keys() <= {"title", "start", "end"} else None
-
-
-def _seconds(value: object) -> float | None:
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return epoch(value)
-    try:
-        moment = datetime.fromisoformat(str(value))
-        seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError):
-        return None
-    return seconds if 0 <= seconds < LATEST else None

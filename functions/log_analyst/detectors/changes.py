@@ -1,14 +1,6 @@
 """The tests: compared with the time before the window, is a template new, rare, bursting or gone in it?
 
 Each test is a condition on counts. It needs a clear margin, because false alarms make an analyst useless.
-
-- new: it never occurs before the window, and so often in it that its late start is no chance.
-- rare: it occurs once or a few times in the window, and hardly ever before. Only warnings, errors and lines about a
-  start, a stop or a change are tested.
-- burst: in some stretch it is at least 1.7 times as frequent as before. All ordinary lines together do not rise as
-  much, and no stretch of the same length had as many lines before.
-- gone: in some stretch nearly none of the expected lines come. It is longer than any pause before, and the log itself
-  goes on. Only lines below WARNING are tested.
 """
 
 from __future__ import annotations
@@ -39,7 +31,7 @@ class Stretch(NamedTuple):
 
 
 def new(level: int, count: int, buckets: int, share: float) -> float | None:
-    """Return the confidence that a template is new; None if it is not, or too seldom to tell.
+    """Return the confidence that a template is new: that its late start is no chance. None if it may be.
 
     It has `count` lines in `buckets` buckets of the window and none before. `share` is the window's share of the time
     that its logs cover up to the window's end.
@@ -57,10 +49,10 @@ def new(level: int, count: int, buckets: int, share: float) -> float | None:
 
 
 def rare(level: int, count: int, buckets: int, before: int, share: float, *, lifecycle: bool) -> float | None:
-    """Return the confidence that a template's few lines in the window matter; None if it is not tested or frequent.
+    """Return the confidence that a template's few lines in the window matter; None if it is frequent, or not tested.
 
-    Of its lines `count` are in `buckets` buckets of the window and `before` before it; `share` is as for `new`.
-    `lifecycle` is whether it tells of a start, a stop or a change.
+    Of its lines `count` are in `buckets` buckets of the window and `before` before it; `share` is as for `new`. Below
+    WARNING only those are tested that tell of a start, a stop or a change (`lifecycle`).
     """
     if level < levels.WARNING and not lifecycle:
         return None
@@ -82,8 +74,9 @@ def unusually_many(count: int, once_before: int, share: float) -> bool:
 def burst(level: int, history: History, *, least: float = 1.7) -> Stretch | None:
     """Return the stretch of the window with the largest excess of lines; None if there is no burst.
 
-    A burst is at least `least` times as frequent as usual. What is usual for a template follows the other lines, so a
-    day's rise and fall is none of its bursts; what is usual for all lines does not, so they need a larger `least`.
+    A burst is at least `least` times as frequent as usual, and no stretch of its length had as many lines before. What
+    is usual for a template follows the other lines, so a day's rise and fall is none of its bursts; what is usual for
+    all lines does not, so they need a larger `least`.
     """
     usual = history.usual
     floor = max(usual, 0.5 / max(len(history.window), 1))
@@ -103,7 +96,10 @@ def burst(level: int, history: History, *, least: float = 1.7) -> Stretch | None
 
 
 def gone(history: History) -> Stretch | None:
-    """Return the stretch of the window with the most missing lines, before the log ends; None if none are gone."""
+    """Return the stretch of the window with the most missing lines, before the log ends; None if none are gone.
+
+    It is longer than any pause before.
+    """
     usual = history.usual
     if sum(history.before) < 20 or sum(1 for count in history.before if count) < 5:
         return None

@@ -1,11 +1,9 @@
 """Failed requests: the stretches of time in which a server answered more requests with 5xx than it usually does.
 
-The lines of an access log are counted, whatever their routes; each log by itself, because a proxy and the server behind
-it log the same requests. A bucket stands out if it has a larger share of 5xx than 2%, and
-than three times the usual share, which is that of the half of the buckets with the smallest shares. Buckets that stand
-out and are near each other are one stretch, from its first failed request to its last. A stretch counts if it has at
-least 5 failed requests, 5% of its requests, twice the share of the time outside it, and six standard deviations more
-than that share gives.
+Each log is counted by itself, because a proxy and the server behind it log the same requests. A bucket stands out if
+its share of 5xx is much larger than that of the calmer half of the buckets. Buckets that stand out and are near each
+other are one stretch, from its first failed request to its last. A stretch counts if its share is twice that of the
+time outside it, and six standard deviations more.
 """
 
 from __future__ import annotations

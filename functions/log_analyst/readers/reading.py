@@ -15,6 +15,7 @@ from log_analyst.readers.formats import parsers
 from log_analyst.readers.header import Header, header_of
 from log_analyst.readers.sources import Source
 from log_analyst.readers.timestamps import Timestamps
+from tailrace.errors import shorten
 
 # In characters. The rest of a longer line is not read.
 LINE_LIMIT = 65_536
@@ -207,8 +208,7 @@ def _unwrapped(entry: Entry, before: Record | None, in_trace: bool) -> tuple[Ent
 def example(source: Source, start: int, end: int, limit: int) -> str:
     """Return a record's first line without colours and control characters, at most `limit` characters."""
     line = _COLOUR.sub("", source.content.read(start, min(end, start + 4 * limit)))
-    line = "".join(c if c.isprintable() else " " for c in line).strip()
-    return line if len(line) <= limit else line[: limit - 1] + "…"
+    return shorten("".join(c if c.isprintable() else " " for c in line).strip(), limit)
 
 
 def newest_dated(source: Source) -> float | None:

@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from triage.date_order import day_first
-from triage.times import LATEST, epoch, iso
+from triage.times import LATEST, epoch, iso, time_in
 from triage.zones import ZONES, assumption
 
 DAY = 86_400.0
@@ -178,9 +178,7 @@ class Timestamps:
                 self._fields.day_first, self._fields.assumptions = self.day_first, self.assumptions
             timestamp = self._fields.find(value.strip())
             return timestamp.seconds if timestamp else None
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
-            return epoch(value)
-        return None
+        return time_in(value)
 
     def _search(self, line: str, furthest: int) -> TimeInLine | None:
         best: tuple[TimeInLine, _Style] | None = None

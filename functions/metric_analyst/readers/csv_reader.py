@@ -19,7 +19,7 @@ from math import nan
 from metric_analyst.notes import UNREAD, Notes
 from metric_analyst.readers.cells import LONGEST_NUMBER, cell_quantity, is_missing, split
 from metric_analyst.readers.csv_layout import LOOKED_AT, sniff, why_not
-from metric_analyst.readers.table import Column, MetricTable, column_of
+from metric_analyst.readers.table import Column, MetricTable
 from metric_analyst.readers.times import number_of, parse_time
 from tailrace.inputs.request import LINE_LIMIT
 from tailrace.inputs.text import Content
@@ -185,6 +185,6 @@ def _split_by_labels(
                 if len(out) >= MOST_SERIES:
                     notes.add(f"only the first {MOST_SERIES:,} series are read", source)
                     return list(out.values())
-                out[name] = column_of(name, (), cells.unit)
+                out[name] = Column(name, unit=cells.unit)
             out[name].add(time, value)
     return list(out.values())

@@ -24,11 +24,11 @@ from typing import Any, NamedTuple
 
 from metric_analyst.notes import Notes
 from metric_analyst.readers.cells import cell_number
-from metric_analyst.readers.table import Column, MetricTable, column_of, table_of
+from metric_analyst.readers.table import Column, MetricTable
 from metric_analyst.readers.times import parse_time
 from metric_analyst.readers.units import cloudwatch_unit
 from triage.alert import fields_in
-from triage.times import epoch
+from triage.times import time_in
 
 # Other line ends, like U+2028 and form feeds, may be in a string.
 _LINE_END = re.compile(r"\r\n|\n|\r")
@@ -66,7 +66,7 @@ def read_document(document: Any, source: str, notes: Notes) -> Generator[None, N
     """Read the table in decoded JSON. An alert without metrics needs no note."""
     columns: list[Column] = []
     for found in _series(document, source, notes, DEEPEST):
-        column = column_of(found.name, (), found.unit)
+        column = Column(found.name, unit=found.unit)
         timeless = 0
         for number, (written, value) in enumerate(found.samples):
             if number % _PAUSE == 0:
@@ -80,7 +80,7 @@ def read_document(document: Any, source: str, notes: Notes) -> Generator[None, N
             notes.add("samples without a time are left out", f"{source} {found.name!r}", timeless)
     if not columns and not (isinstance(document, dict) and (set(document) <= {"alert"} or fields_in(document))):
         notes.add("JSON, but not metrics of a known shape", source)
-    return table_of(columns)
+    return MetricTable(columns, sorted({time for column in columns for time in column.times}))
 
 
 def _json_lines(text: str) -> Generator[None, None, list[Any] | None]:
@@ -221,10 +221,7 @@ def _are_times(values: list[Any]) -> bool:
 
 
 def _time(value: Any) -> float | None:
-    if isinstance(value, str):
-        return parse_time(value)
-    number = _number(value)
-    return None if number is None or isinstance(value, bool) else epoch(number)
+    return parse_time(value) if isinstance(value, str) else time_in(value)
 
 
 def _number(value: Any) -> float | None:

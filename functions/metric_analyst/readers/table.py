@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from itertools import compress
 from math import isfinite, nan
 from operator import lt
 
@@ -23,8 +24,8 @@ class Column(msgspec.Struct):
     """
 
     name: str
-    times: array[float]
-    values: array[float]
+    times: array[float] = msgspec.field(default_factory=lambda: array("d"))
+    values: array[float] = msgspec.field(default_factory=lambda: array("d"))
     unit: str = ""
 
     def add(self, time: float, value: float | None) -> None:
@@ -61,20 +62,8 @@ class MetricTable(msgspec.Struct):
         dropped = len(self.times) - len(kept)
         if dropped:
             self.times = kept
-            for i, column in enumerate(self.columns):
-                samples = (sample for sample in column.samples if kept[0] <= sample[0] <= kept[-1])
-                self.columns[i] = column_of(column.name, samples, column.unit)
+            for column in self.columns:
+                keep = [kept[0] <= time <= kept[-1] for time in column.times]
+                column.times = array("d", compress(column.times, keep))
+                column.values = array("d", compress(column.values, keep))
         return dropped
-
-
-def column_of(name: str, samples: Iterable[tuple[float, float | None]], unit: str = "") -> Column:
-    """Return a column that shares its times with no other."""
-    column = Column(name, array("d"), array("d"), unit)
-    for time, value in samples:
-        column.add(time, value)
-    return column
-
-
-def table_of(columns: list[Column]) -> MetricTable:
-    """Return a table of columns that share no times."""
-    return MetricTable(columns, sorted({time for column in columns for time in column.times}))
