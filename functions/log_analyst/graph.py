@@ -90,15 +90,9 @@ async def read(state: State) -> State:
         # When the user answers, this node runs again from its start, and its request has the answer.
         interrupt(_QUESTION.format(reason=reason))
     alert = _alert(request(), inputs)
-    lines = 0
-    newest_times: list[float] = []
-    for number, source in enumerate(inputs.logs):
-        lines += source.content.line_count
-        if number < _DATED_LOGS and (newest := newest_dated(source)) is not None:
-            newest_times.append(newest)
-        if number % 100 == 99:
-            await asyncio.sleep(0)
-    reference = alert.end or alert.start or max(newest_times, default=time.time())
+    lines = await asyncio.to_thread(lambda: sum(source.content.line_count for source in inputs.logs))
+    newest = await asyncio.to_thread(lambda: [newest_dated(source) for source in inputs.logs[:_DATED_LOGS]])
+    reference = alert.end or alert.start or max(filter(None, newest), default=time.time())
     progress(f"{counted(len(inputs.logs), 'log')} with {counted(lines, 'line')}", done=0, total=lines)
     return {"lines": lines, "reference": reference, "notes": inputs.notes}
 

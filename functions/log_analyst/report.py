@@ -82,9 +82,9 @@ def _verdict(facts: Facts, findings: Sequence[Finding]) -> str:
         )
     if facts.misread and not findings:
         return f"**These logs could not be read well enough to call them quiet:** {facts.misread}.{_taken_for(facts)}"
-    if not findings and facts.window is None and facts.entries < FEW_LINES:
-        return f"**Too few lines to judge:** {counted(FEW_LINES, 'line')} are the fewest that show what is usual."
     if not findings and facts.window is None:
+        if facts.entries < FEW_LINES:
+            return f"**Too few lines to judge:** {counted(FEW_LINES, 'line')} are the fewest that show what is usual."
         where = "in the lines that were read" if facts.stopped else "in these logs"
         return f"**Nothing stands out:** I found nothing new, rare, bursting or gone {where}."
     counts = ", ".join(

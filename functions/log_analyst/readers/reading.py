@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -160,29 +160,23 @@ class LogReader:
 
     def _sniffed(self) -> list[str]:
         """Return the formats of the log's first lines, the most frequent first; none if the lines have no times."""
-        votes: dict[str, int] = {}
+        votes: Counter[str] = Counter()
         texts: dict[str, list[str]] = defaultdict(list)
-        lines = [_plain(line.text) for line in islice(self._content.lines(LINE_LIMIT), _SAMPLED)]
+        plain = (_plain(line.text) for line in self._content.lines(LINE_LIMIT))
+        lines = list(islice((line for line in plain if line and line[0] not in " \t"), _SAMPLED))
         self._stamps.look_ahead([*lines, *self._content.ending(4_096).split("\n")])
-        sampled = 0
-        for _, _, text, _ in self._content.lines(LINE_LIMIT):
-            line = _plain(text)
-            if not line or line[0] in " \t":
-                continue
-            sampled += 1
+        for line in lines:
             for name, parser in self._known.items():
                 entry = parser(line, self._stamps)
                 if entry is not None and (entry.time is not None or name == "JSON lines"):
-                    votes[name] = votes.get(name, 0) + 1
+                    votes[name] += 1
                     if not entry.access:
                         texts[name].append(entry.text[entry.header :])
                     break
-            if sampled >= _SAMPLED:
-                break
-        if sum(votes.values()) < 0.05 * sampled:
-            votes, texts = {}, {"": [line for line in lines if line and line[0] not in " \t"]}
+        if votes.total() < 0.05 * len(lines):
+            votes, texts = Counter(), {"": lines}
         self._headers = {name: header for name, some in texts.items() if (header := header_of(some)) is not None}
-        return sorted(votes, key=lambda name: -votes[name])
+        return [name for name, _ in votes.most_common()]
 
 
 def _unwrapped(entry: Entry, before: Record | None, in_trace: bool) -> tuple[Entry, bool]:

@@ -141,13 +141,13 @@ class Timestamps:
         clocks = (match for line in reversed(lines) if (match := _CLOCK.pattern.match(line)) is not None)
         if (last := next(clocks, None)) is not None:
             self._ends_at = _in_day(last.groupdict())
-        rows = [line[: FURTHEST + 48].split()[:_COLUMNS] for line in lines if line[:1].strip()]
+        filled = [line for line in lines if line[:1].strip()]
+        rows = [line[: FURTHEST + 48].split()[:_COLUMNS] for line in filled]
         for at in range(1, max(map(len, rows), default=0)):
             seconds = {row[at] for row in rows if len(row) > at and _SECONDS.fullmatch(row[at])}
             if len(seconds) > 2 and sum(len(row) > at and row[at] in seconds for row in rows) >= 0.95 * len(rows):
                 self._epochs = _Style("epoch", re.compile(rf"^(?:\S+\s+){{{at}}}(?P<b>{_SECONDS.pattern})(?!\S)"))
                 break
-        filled = [line for line in lines if line[:1].strip()]
         for style in _ALL:
             at_end = _Style(style.name, re.compile(rf"(?:{style.pattern.pattern})[\])>\"']?\s*$"))
             found = (

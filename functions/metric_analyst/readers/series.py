@@ -13,6 +13,7 @@ import msgspec
 
 from metric_analyst.detectors.robust import median
 from metric_analyst.readers.table import HUGEST, Column
+from tailrace.errors import shorten
 
 LONGEST_NAME = 160
 MOST_GAPS = 10_000
@@ -106,7 +107,7 @@ def make_series(
     longest = gaps.index(max(gaps))
     begin, end = times[longest], times[min(longest + 1, len(times) - 1)]
     return Series(
-        name=shorten(name),
+        name=shorten(" ".join(name.split()), LONGEST_NAME),
         times=times,
         values=values if isinstance(values, array) else array("d", values),
         unit=unit,
@@ -125,9 +126,3 @@ def _between(recorded: Sequence[Sequence[float]], begin: float, end: float) -> s
         first = bisect_right(rows, begin)
         times.update(rows[first : min(bisect_left(rows, end), first + MISSED)])
     return times
-
-
-def shorten(name: str) -> str:
-    """Return `name` on one line, at most 160 characters."""
-    flat = " ".join(name.split())
-    return flat if len(flat) <= LONGEST_NAME else flat[: LONGEST_NAME - 1] + "…"

@@ -13,7 +13,7 @@ from metric_analyst.detectors.detect import detect
 from metric_analyst.readers.cells import cell_number, is_missing, split
 from metric_analyst.readers.csv_layout import sniff, why_not
 from metric_analyst.readers.reader import read
-from metric_analyst.readers.series import make_series, shorten
+from metric_analyst.readers.series import make_series
 from metric_analyst.readers.times import parse_time
 from metric_analyst.readers.units import unit_of
 from tailrace.inputs.request import File, Request
@@ -46,7 +46,6 @@ def read_files(*texts: str) -> object:
 
 OF_A_LINE: dict[str, Callable[[str], object]] = {
     "a name's unit": lambda text: unit_of(text, 80.0),
-    "a name": shorten,
     "a counter's name": counts,
     "a cell's number": cell_number,
     "a number with a decimal comma": lambda text: cell_number(text, True),
