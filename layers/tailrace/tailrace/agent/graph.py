@@ -18,7 +18,7 @@ from tailrace.agent.memory import Memory
 from tailrace.agent.structure import Graph
 from tailrace.errors import Rejected, ThreadUnknown
 from tailrace.events import Message
-from tailrace.inputs.decode import check, outline_of, request_of
+from tailrace.inputs.decode import check, has_files, outline_of, request_of
 from tailrace.inputs.request import Request
 from tailrace.inputs.turns import in_turn
 from tailrace.uploads import Uploads
@@ -110,8 +110,10 @@ class AgentGraph:
             Rejected: they cannot be used.
             UploadUnknown, UploadDamaged, UploadsUnavailable
         """
+        read = partial(request_of, owner=owner, uploads=uploads, modes=self.input_modes)
         with refusals_reject():
-            return await in_turn(partial(request_of, owner=owner, uploads=uploads, modes=self.input_modes), messages)
+            # Texts and data were decoded with the message, so they need no thread.
+            return await in_turn(read, messages) if any(map(has_files, messages)) else read(messages)
 
     async def input_for(self, request: Request, message_id: str, *, fresh: bool) -> Any:
         """The graph's input for the request that begins a task. `fresh` is as in `GraphInput.of`.
