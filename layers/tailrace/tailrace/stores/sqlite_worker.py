@@ -15,6 +15,8 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from tailrace.stores.sqlite import begin
+
 T = TypeVar("T")
 Operation = Callable[[sqlite3.Connection], T]
 
@@ -106,7 +108,7 @@ class SQLiteWorker:
         outcomes: list[Any] = []
         try:
             if self._transaction:
-                connection.execute("BEGIN IMMEDIATE")
+                begin(connection)
             for operation in operations:
                 try:
                     outcomes.append(operation(connection))
