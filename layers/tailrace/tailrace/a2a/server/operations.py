@@ -147,7 +147,9 @@ class Operations:
             task_id = answer
             if cursor is None and sent.message.task_id is None:
                 cursor = 0  # a new task's first event is the task itself
-        over = cursor is not None and is_end(await end_at(tasks.log, task_id, cursor), past_input=past_input)
+        over = False
+        if cursor is not None and (cursor > 1 or head is None):  # No task ends with its first event.
+            over = is_end(await end_at(tasks.log, task_id, cursor), past_input=past_input)
         timing = Timing(self._settings.heartbeat_s, self._settings.rotate_s)
         return StreamedTask(tasks.log, tasks.feeds, task_id, cursor, timing, past_input, over)
 
