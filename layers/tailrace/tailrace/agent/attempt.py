@@ -134,8 +134,9 @@ class Attempt:
 
             def publish(batch: Batch) -> None:
                 feed.publish(batch)
-                waker.published(batch.last)
-                summaries.published(batch.last)
+                if batch.last > takeover.fence.last:  # A fence is no news.
+                    waker.published(batch.last)
+                    summaries.published(batch.last)
 
             def see(head: Head) -> None:
                 if head.cancel_requested:
@@ -150,10 +151,11 @@ class Attempt:
                 interval_s=self._settings.emit_interval_ms / 1000,
                 patience_s=self._settings.lease_s,
                 begun=takeover.history.texts,
+                fence=None if takeover.fenced else takeover.fence,
             )
             lease = asyncio.create_task(self._lease.keep(self._over, self._fenced, see), name=f"lease {task_id}")
             reached: State = "TASK_STATE_WORKING"
-            begun = asyncio.create_task(self._begin(see), name=f"begin {task_id}")
+            begun = asyncio.create_task(self._begin(writer, see), name=f"begin {task_id}")
             begun.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # what it met is seen
             try:
                 self._clear_up(writer)
@@ -207,16 +209,19 @@ class Attempt:
                 await summaries.close()
         return False
 
-    async def _begin(self, see: Callable[[Head], None]) -> None:
-        """Set the head's state, and see whether the task is to be cancelled: by what came since it was claimed.
+    async def _begin(self, writer: Writer, see: Callable[[Head], None]) -> None:
+        """Have the fence in the log, set the head's state, and see whether the task is to be cancelled: by what came
+        since it was claimed.
 
         Raises:
             CancelRequested
             Fenced, LogUnavailable: this attempt must not begin.
         """
         begin = partial(self._log.update_state, self.task_id, self._head.attempt, "TASK_STATE_WORKING", release=False)
-        head, abandoned = await asyncio.gather(
-            self._lease.patiently(begin), self._lease.patiently(partial(is_abandoned, self._log, self._head))
+        head, abandoned, _ = await asyncio.gather(
+            self._lease.patiently(begin),
+            self._lease.patiently(partial(is_abandoned, self._log, self._head)),
+            writer.flush(),
         )
         see(head)
         if abandoned:

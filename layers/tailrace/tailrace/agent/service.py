@@ -314,7 +314,8 @@ class Tasks:
             await self._unowned.finish(claimed, "TASK_STATE_FAILED", tries_exhausted(None))
             return False
         begin = partial(start_of, self.log, self._agent, self._settings, claimed)
-        take = partial(take_over, self.log, self._agent.checkpointer, claimed, reason, reply, history, begin)
+        arguments = (self.log, self._agent.checkpointer, claimed, reason, reply, history, begin)
+        take = partial(take_over, *arguments, fences_first=False)
         try:
             takeover = await lease.start(take)
         except CancelRequested:
@@ -341,8 +342,9 @@ class Tasks:
         if takeover is None:  # It has ended or waits, and an older attempt was lost before it could say so.
             await wake_sleeper(self.log, self._dispatch, claimed)
             return False
-        with self.feeds.live(claimed.task_id) as feed:
-            feed.publish(takeover.fence)
+        if takeover.fenced:
+            with self.feeds.live(claimed.task_id) as feed:
+                feed.publish(takeover.fence)
         if takeover.state == "TASK_STATE_FAILED":
             delegated = takeover.history.open_delegated_tasks.values()
             await cancel_delegated_tasks(self.log, self._http, claimed, delegated, self._settings)

@@ -1,8 +1,9 @@
 """The writer puts an attempt's events into the log, and only then publishes them (docs/ARCHITECTURE.md, section 4).
 
 It commits in groups: events that arrive during a put go into the next put, and there is at most one put in an emit
-interval. An event after a silence, and any change of state, is put at once. Text deltas of one artifact that wait at
-the same time become one event.
+interval. An event after a silence, and any change of state, is put at once. A node's start waits a few turns of the
+event loop, so that what the node begins with goes into the same put. Text deltas of one artifact that wait at the same
+time become one event.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -29,6 +30,8 @@ Speech = Literal["message", "reasoning", "tool_call"]
 
 # Maximum length of a text event, so that a burst of deltas never makes one that is too large for the log.
 _MAX_TEXT = 32_000
+# How many turns of the event loop a node's start waits: LangGraph takes six until the code of an async node runs.
+_TURNS = 8
 # A larger event is packed once before it gets its seq, so that one that does not fit can be refused.
 _SUSPICIOUS_BYTES = 100_000
 
@@ -47,7 +50,8 @@ class Writer:
 
     `publish` is called with each batch that the log has acknowledged. After a `Fenced`, or when the log stays
     unavailable for `patience_s` seconds, `broken` is set and every further call raises the reason. `interval_s` is the
-    emit interval in seconds. `begun` names the text artifacts of earlier attempts to which this one appends.
+    emit interval in seconds. `begun` names the text artifacts of earlier attempts to which this one appends. `fence`,
+    before `next_seq`, is put at once if it is not in the log yet.
     """
 
     def __init__(
@@ -60,6 +64,7 @@ class Writer:
         interval_s: float,
         patience_s: float,
         begun: Iterable[str] = (),
+        fence: Batch | None = None,
     ) -> None:
         self._log = log
         self._source = source
@@ -78,6 +83,10 @@ class Writer:
         self._idle.set()
         self._error: TailraceError | None = None
         self.broken = asyncio.Event()
+        self._turns = 0  # that the next put waits
+        self._fence = fence
+        if fence is not None:
+            self._idle.clear()
         self._loop = asyncio.create_task(self._write(), name=f"writer {source.task_id}")
 
     def status(
@@ -103,6 +112,8 @@ class Writer:
         )
         if kind == "state":
             self._urgent.set()
+        elif kind == "node_start":
+            self._turns = _TURNS
 
     def text(
         self,
@@ -145,14 +156,15 @@ class Writer:
         return self._next_seq - 1
 
     async def flush(self) -> None:
-        """Wait until the log has acknowledged every event so far.
+        """Wait until the log has acknowledged every event so far, the fence included.
 
         Raises:
             Fenced, LogUnavailable: the writer is broken.
         """
         self._seal()
-        self._urgent.set()
-        await self._idle.wait()
+        if not self._idle.is_set():
+            self._urgent.set()
+            await self._idle.wait()
         if self._error is not None:
             raise self._error
 
@@ -225,28 +237,38 @@ class Writer:
     async def _write(self) -> None:
         """Put the waiting events, at most once in an interval unless they are urgent."""
         clock = asyncio.get_running_loop().time
+        if self._fence is not None and not await self._done(self._put_batch(self._fence)):
+            return
         next_put = clock()
         while True:
             await self._work.wait()
+            while self._turns and not self._urgent.is_set():
+                self._turns -= 1
+                await asyncio.sleep(0)
             if (pause := next_put - clock()) > 0 and not self._urgent.is_set():
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(pause):
                         await self._urgent.wait()
             next_put = clock() + self._interval_s
-            try:
-                await self._put()
-            except Exception as error:
-                # Any error ends every wait, because this writer will not write again.
-                self._error = (
-                    error if isinstance(error, TailraceError) else LogUnavailable(f"The writer failed: {error}.")
-                )
-                if self._error is not error:
-                    logger.exception("writer of task %s", self._source.task_id)
-                self.broken.set()
-                self._idle.set()
+            if not await self._done(self._put()):
                 return
-            if not self._waiting and self._text is None:
-                self._idle.set()
+
+    async def _done(self, put: Awaitable[None]) -> bool:
+        """Whether the put could be done. If not, this writer is broken."""
+        try:
+            await put
+        except Exception as error:
+            # Any error ends every wait, because this writer will not write again.
+            self._error = error if isinstance(error, TailraceError) else LogUnavailable(f"The writer failed: {error}.")
+            if self._error is not error:
+                logger.exception("writer of task %s", self._source.task_id)
+            self.broken.set()
+            self._idle.set()
+            return False
+        if not self._waiting and self._text is None:
+            self._idle.set()
+            self._urgent.clear()
+        return True
 
     async def _put(self) -> None:
         """Append the waiting events, and publish each batch when the log has acknowledged it."""
@@ -257,9 +279,12 @@ class Writer:
         seq = self._next_seq - len(waiting)
         for events_of_batch in split(waiting):
             batch = Batch(seq, self._source.attempt, events_of_batch)
-            await self._append(batch)
-            self._publish(batch)
+            await self._put_batch(batch)
             seq = batch.last + 1
+
+    async def _put_batch(self, batch: Batch) -> None:
+        await self._append(batch)
+        self._publish(batch)
 
     async def _append(self, batch: Batch) -> None:
         """Append the batch; try again while the store is unavailable. The log recognises a put that is made twice."""

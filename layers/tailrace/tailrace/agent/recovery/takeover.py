@@ -1,4 +1,8 @@
-"""The takeover: an attempt reads where the run is, and writes the fence with which it starts."""
+"""The takeover: an attempt reads where the run is, and writes the fence with which it starts.
+
+The writer of a task's first attempt may write its fence, as its first event: there is no older attempt that could have
+taken the fence's place.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +31,8 @@ class Takeover(msgspec.Struct):
     """A claimed task whose older attempts are fenced off.
 
     `state` is WORKING, or FAILED if the run cannot go on; the fence says why. `replied` says whether the fence contains
-    the user's reply. `reason` is the fence's, if it has one: why there is another attempt.
+    the user's reply. `reason` is the fence's, if it has one: why there is another attempt. `fenced` says whether the
+    log has the fence; if not, it is the first event that the attempt has to write.
     """
 
     head: Head
@@ -37,6 +42,7 @@ class Takeover(msgspec.Struct):
     state: State
     replied: bool
     reason: str | None = None
+    fenced: bool = True
 
 
 async def take_over(
@@ -47,6 +53,8 @@ async def take_over(
     reply: Reply | None,
     history: History | None = None,
     begin: Callable[[Message], Awaitable[Start]] | None = None,
+    *,
+    fences_first: bool = True,
 ) -> Takeover | None:
     """Fence off every older attempt of the claimed task: from now on only this attempt writes.
 
@@ -58,7 +66,7 @@ async def take_over(
     everything is read.
 
     `begin` says for the first attempt, by the message that the task was created with, where the task starts; by default
-    in a thread of its own.
+    in a thread of its own. Without `fences_first` the fence of a first attempt that can run is not written here.
 
     Returns None and releases the lease if there is nothing to do: the task is finished, or waits for another reply.
 
@@ -104,6 +112,11 @@ async def take_over(
         again = reply is None and current.attempt > 0
         return fence, Takeover(head, current, plan, fence, state, reply is not None, why if again else None)
 
+    if head.attempt == 1 and not fences_first:
+        _, proposed = await propose()
+        if isinstance(proposed, Takeover) and proposed.state == "TASK_STATE_WORKING":
+            proposed.fenced = False
+            return proposed
     result = await append_fence(log, head.task_id, propose)
     if isinstance(result, Takeover):
         return result
