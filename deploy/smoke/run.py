@@ -88,8 +88,9 @@ class Smoke:
             )
         if not agents:
             raise SmokeError("GET /api/agents has no agent.", "add one to the list of agents in template.yaml.")
-        self.rows.append(("agents, restored or started", f"{len(agents)} after {ms(seconds)}"))
-        return str(agents[0]["name"])
+        names = [str(agent["name"]) for agent in agents]
+        self.rows.append(("agents, restored or started", f"{', '.join(names)} after {ms(seconds)}"))
+        return names[0]
 
     async def _sample(self) -> tuple[StreamRecord, str]:
         """First byte, gaps between frames, a cut and a resume."""

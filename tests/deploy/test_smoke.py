@@ -28,6 +28,7 @@ SECRET = "0123456789abcdef"
 async def test_smoke_passes_on_a_gateway_that_streams(shipped: Stack, capsys: pytest.CaptureFixture[str]) -> None:
     rows = dict(await check(shipped.url, "", token=shipped.secret))
     assert "each once and in order, over 2 connections" in rows["events"]
+    assert rows["agents, restored or started"].startswith("orchestrator, ")
     assert rows["replay"].startswith("the same ")
     assert rows["a task without a viewer"].startswith("completed")
     assert (rows["upload"], rows["another file by the same grant"]) in {("200", "400"), ("204", "400")}
