@@ -13,8 +13,11 @@ const [url, executablePath] = process.argv.slice(2);
 const TIMEOUT = 60_000; // ms
 
 const folder = await mkdtemp(join(tmpdir(), "downloads-"));
-// The list of downloads would open, and take the keys.
-const extraPrefsFirefox = { "browser.download.folderList": 2, "browser.download.dir": folder, "browser.download.alwaysOpenPanel": false };
+// The list of downloads would open, and take the keys. Endless decorations cost a browser without a GPU a lot.
+const extraPrefsFirefox = {
+  "browser.download.folderList": 2, "browser.download.dir": folder, "browser.download.alwaysOpenPanel": false,
+  "ui.prefersReducedMotion": 1,
+};
 const browser = await puppeteer.launch({ browser: "firefox", executablePath, timeout: TIMEOUT, extraPrefsFirefox });
 const page = await browser.newPage();
 page.setDefaultTimeout(TIMEOUT);
@@ -26,7 +29,8 @@ const say = (step, outcome = {}) => console.log(JSON.stringify({ step, ...outcom
 const named = (testid) => `[data-testid="${testid}"]`;
 const press = async (selector) => (await page.waitForSelector(selector, { visible: true })).press("Enter");
 const newest = (inside, state) => `.turn:last-child[data-state="${state}"] ${inside}`;
-const shows = (selector, text) => page.waitForFunction((selector, text) => document.querySelector(selector)?.innerText.includes(text), {}, selector, text);
+// Looked at ten times a second: otherwise with each frame, which is then laid out for it.
+const shows = (selector, text) => page.waitForFunction((selector, text) => document.querySelector(selector)?.innerText.includes(text), { polling: 100 }, selector, text);
 
 /** The name and the text of the one file that was downloaded. Firefox writes it under another name first. */
 async function downloaded() {
