@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 
 import pytest
@@ -21,12 +22,8 @@ def moto_endpoint() -> Iterator[str]:
         yield endpoint
 
 
-@pytest.fixture(
-    params=[
-        pytest.param("moto_endpoint", id="moto"),
-        pytest.param("local_endpoint", marks=pytest.mark.slow, id="DynamoDB Local"),
-    ]
-)
+@pytest.fixture(scope="module")
 def any_dynamodb(request: pytest.FixtureRequest) -> str:
-    """Each DynamoDB that this machine has, in turn."""
-    return str(request.getfixturevalue(request.param))
+    """DynamoDB Local; with `make test-fast`, and where there is no Java for it, moto, which starts at once."""
+    fast = "not slow" in request.config.option.markexpr
+    return str(request.getfixturevalue("moto_endpoint" if fast or shutil.which("java") is None else "local_endpoint"))

@@ -21,7 +21,7 @@ from tailrace.config import Settings
 from tailrace.errors import CheckpointsUnavailable
 from tests.contract.checkpoint_stores import BUCKET, items_of, use_stores
 
-SLOW = ["dynamodb and s3", "dynamodb, all in s3", "dynamodb local"]
+SLOW = ["dynamodb and s3", "dynamodb, all in s3"]
 STORES = ["sqlite", "dynamodb", *(pytest.param(store, marks=pytest.mark.slow) for store in SLOW)]
 
 
@@ -31,7 +31,7 @@ def settings(
 ) -> Settings:
     if request.param == "sqlite":
         return Settings(data_dir=str(tmp_path))
-    dynamodb = request.getfixturevalue("local_endpoint") if request.param == "dynamodb local" else moto_endpoint
+    dynamodb = request.getfixturevalue("any_dynamodb") if request.param == "dynamodb" else moto_endpoint
     table = use_stores(dynamodb, moto_endpoint, monkeypatch)
     if request.param == "dynamodb, all in s3":
         monkeypatch.setattr(checkpoints_dynamodb, "INLINE_BYTES", 0)

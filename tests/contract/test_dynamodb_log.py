@@ -1,4 +1,4 @@
-"""The contract with moto, and the requests that the log makes."""
+"""The contract of the log in DynamoDB, and the requests that the log makes."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def endpoint() -> Iterator[str]:
 
 class TestDynamoDBLog(LogContract, DamageContract):
     @pytest.fixture
-    def client(self, endpoint: str, monkeypatch: pytest.MonkeyPatch) -> DynamoDBClient:
-        use(endpoint, monkeypatch)
+    def client(self, any_dynamodb: str, monkeypatch: pytest.MonkeyPatch) -> DynamoDBClient:
+        use(any_dynamodb, monkeypatch)
         return new_client(threads=32)
 
     @pytest.fixture
     async def log(self, clock: Clock, client: DynamoDBClient) -> AsyncIterator[DynamoDBLog]:
-        log = DynamoDBLog(empty_table(), ttl_s=TTL_S, clock=clock, client=client)
+        log = DynamoDBLog(empty_table(), ttl_s=TTL_S, clock=clock, client=client, patience_s=60)
         yield log
         await log.close()
 

@@ -24,7 +24,7 @@ from tailrace.owner import owner_within
 from tests.contract.checkpoint_stores import checkpoint_table
 from tests.contract.dynamodb_table import use
 
-STORES = ["memory", "sqlite", "dynamodb", pytest.param("dynamodb local", marks=pytest.mark.slow)]
+STORES = ["memory", "sqlite", "dynamodb"]
 TASK = "11111111-1111-1111-1111-111111111111"
 
 
@@ -32,7 +32,7 @@ TASK = "11111111-1111-1111-1111-111111111111"
 def settings(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     if request.param in ("memory", "sqlite"):
         return Settings(log=request.param, data_dir=str(tmp_path))
-    use(request.getfixturevalue("local_endpoint" if "local" in request.param else "moto_endpoint"), monkeypatch)
+    use(request.getfixturevalue("any_dynamodb"), monkeypatch)
     return Settings(log="dynamodb", checkpoint_table=checkpoint_table())
 
 

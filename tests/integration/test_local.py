@@ -77,7 +77,7 @@ async def test_no_process_outlives_make_run_and_the_next_one_has_the_same_addres
     async with stack(tmp_path, module="local") as killed:
         before = await places(killed)
         await assert_all_end(killed, signal.SIGKILL)
-    async with stack(tmp_path, module="local") as running:
+    async with stack(tmp_path) as running:
         assert await places(running) == before
         await assert_all_end(running, signal.SIGHUP)  # the terminal was closed
     assert not (tmp_path / "run-secret").exists()

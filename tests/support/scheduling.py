@@ -27,9 +27,9 @@ _TOGETHER = {
         *("tests/e2e/test_other_sites.py", "tests/e2e/test_page.py", "tests/e2e/test_upload.py"),
     ),
     "dynamodb": (
-        *("tests/contract/local_log/", "tests/contract/test_checkpointers.py"),
-        *("tests/contract/test_memory_stores.py", "tests/contract/test_webhooks.py"),
-        "tests/contract/test_credentials.py",
+        *("tests/contract/local_log/", "tests/contract/test_checkpointers.py", "tests/contract/test_credentials.py"),
+        *("tests/contract/test_dynamodb_log.py", "tests/contract/test_memory_stores.py"),
+        *("tests/contract/test_missing_tables.py", "tests/contract/test_webhooks.py"),
     ),
     "sam build": (CONTAINERS, *_BUILDS),
     "shipped": (

@@ -1,4 +1,4 @@
-"""The contract with the genuine DynamoDB Local, and its limits, pages and prices."""
+"""Limits, pages and prices of the log with the genuine DynamoDB Local."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from tailrace.log import MAX_ITEM_BYTES, Batch
 from tailrace.log.dynamodb import DynamoDBLog
 from tailrace.log.table import BY_OWNER, MAX_TASK_ID_BYTES, create_table
 from tests.contract.dynamodb_table import Request, Requests, use
-from tests.contract.log_contract import LogContract
 from tests.contract.log_tasks import TTL_S, Clock, all_events, created, events
 
 if TYPE_CHECKING:
@@ -29,10 +28,6 @@ pytestmark = pytest.mark.slow
 def noise(size: int) -> bytes:
     """Return an event of `size` bytes that does not compress."""
     return b"{" + random.Random(size).randbytes(size - 1).replace(b"\n", b" ")
-
-
-class TestDynamoDBLocal(LogContract):
-    """The contract; its fixture `log` is the one above."""
 
 
 def test_dynamodb_local_listens_on_loopback_only(local_endpoint: str) -> None:
