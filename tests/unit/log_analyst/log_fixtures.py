@@ -38,6 +38,10 @@ def when(at: float, form: str) -> str:
     return datetime.fromtimestamp(at, UTC).strftime(form)
 
 
+def seconds(iso: str) -> float:
+    return datetime.fromisoformat(iso).timestamp()
+
+
 def access_line(rng: random.Random, at: float, *, route: str = "", status: int = 0) -> str:
     route = (
         route

@@ -128,7 +128,7 @@ def test_progress_is_reported_but_not_too_often() -> None:
     assert counts == sorted(counts)
     assert counts[-1] == len(lines)
     assert {status.details.total for status in ran.progress if status.details.total} == {len(lines)}
-    many = run(asked(*(file(text_of(steady(app_line, n, end=T0 + 60)), f"pod-{n}.log") for n in range(300))))
+    many = run(asked(*(file(text_of(steady(app_line, n, end=T0 + 60)), f"pod-{n}.log") for n in range(100))))
     assert 3 <= len(many.progress) <= 40
 
 
@@ -141,12 +141,12 @@ async def test_the_event_loop_serves_other_work_meanwhile() -> None:
             turns += 1
             await asyncio.sleep(0)
 
-    set_request(asked(file(text_of(steady(app_line, end=T0 + 10 * HOUR, per_minute=100)))))
+    set_request(asked(file(text_of(steady(app_line, end=T0 + 2 * HOUR, per_minute=100)))))
     state = await read({})
     beating = asyncio.create_task(beat())
     await mine(state)
     beating.cancel()
-    assert turns >= 29  # 60,000 lines in turns of 2,000
+    assert turns >= 5  # 12,000 lines in turns of 2,000
 
 
 @pytest.fixture(scope="module")
