@@ -18,6 +18,8 @@ from tests.support.orphans import end_with_parent
 async def fork(function: Function, environ: Mapping[str, str], inherited: int, log: IO[bytes]) -> Process:
     flag, *arguments = function.arguments
     assert flag == "-m"
+    if arguments[:2] == ["local.serve", "gateway"]:
+        arguments.insert(0, "tests.support.kept_files")
     kept = {number: number for number in (*function.descriptors, inherited)}
     output = {1: log.fileno(), 2: log.fileno()}
     return await ForkServer(os.environ[VARIABLE]).start(arguments, environ, {**kept, **output})

@@ -60,7 +60,7 @@ class Stack:
         stdout, _ = await listing.communicate()
         for line in stdout.decode().splitlines():
             pid, parent, command = line.split(None, 2)
-            serves = f"-m local.serve {name} " in command or f"-m local.{name} " in f"{command} "
+            serves = f" local.serve {name} " in command or f" local.{name} " in f"{command} "
             if serves and (int(parent) == self.supervisor.pid or f"(of {self.supervisor.pid})" in command):
                 return int(pid)
         return None
