@@ -106,12 +106,7 @@ def _groups(
 
 
 def _change(
-    kind: FindingType,
-    name: str,
-    group: Sequence[Candidate],
-    window: Window,
-    histories: Histories,
-    example: Example,
+    kind: FindingType, name: str, group: Sequence[Candidate], window: Window, histories: Histories, example: Example
 ) -> Finding:
     found = matched(kind, group, histories)
     state, count = found.state(kind), found.count

@@ -174,12 +174,7 @@ async def find_changes(state: State) -> State:
     result("findings", msgspec.to_builtins(given))
     where = f" from {iso(int(span.start))} to {iso(int(span.end))}" if span else ""
     progress(f"{counted(len(findings), 'finding')}{where}")
-    return {
-        "mined": None,
-        "facts": replace(facts, window=span),
-        "findings": findings,
-        "templates": templates,
-    }
+    return {"mined": None, "facts": replace(facts, window=span), "findings": findings, "templates": templates}
 
 
 async def write_report(state: State) -> State:

@@ -15,7 +15,8 @@ from langgraph.channels.untracked_value import UntrackedValue
 from langgraph.graph import START, StateGraph
 from langgraph.types import interrupt
 
-from metric_analyst.detectors.detect import FEWEST, detect
+from metric_analyst.detectors.change import FEWEST
+from metric_analyst.detectors.detect import detect
 from metric_analyst.detectors.incidents import SeriesChange, findings, matters
 from metric_analyst.detectors.robust import median
 from metric_analyst.readers.reader import RequestMetrics, read
@@ -67,7 +68,7 @@ async def read_metrics(state: State) -> State:
 async def detect_changes(state: State) -> State:
     """Find what changed, one series after the other."""
     metrics = state.get("metrics") or await _read()
-    budget = _budget(1 - _READING_SHARE)
+    budget = Budget.of_a_task(1 - _READING_SHARE)
     alert = alert_in(request(), metrics)
     total = len(metrics.series)
     every = max(1, math.ceil(total / PROGRESS_EVENTS))
@@ -129,13 +130,8 @@ def alert_in(inputs: Request, metrics: RequestMetrics) -> Alert:
 
 
 async def _read() -> RequestMetrics:
-    budget = _budget(_READING_SHARE)
+    budget = Budget.of_a_task(_READING_SHARE)
     return await in_turns(read(request(), budget), budget)
-
-
-def _budget(share: float) -> Budget:
-    """Return a share of the task's CPU time."""
-    return Budget(share * Budget.of_a_task().seconds)
 
 
 builder = StateGraph(State)

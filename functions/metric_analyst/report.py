@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from metric_analyst.detectors.change import FEWEST
 from triage.findings import Finding
 from triage.markdown import plain
 from triage.times import clock, seconds_of
@@ -63,7 +64,7 @@ def _summary(facts: Facts, findings: Sequence[Finding]) -> str:
     )
     if not findings:
         if facts.series == facts.short:
-            return f"{read}. That is too little to judge: a series needs 12 samples."
+            return f"{read}. That is too little to judge: a series needs {FEWEST} samples."
         nothing = "**Nothing changed much.**" if facts.minor else "**Nothing changed.**"
         if facts.stopped:
             nothing = "**Nothing changed in what was checked.**"
@@ -106,7 +107,7 @@ def _table(facts: Facts, findings: Sequence[Finding]) -> Iterator[str]:
 def left_out(short: Sequence[str], minor: int, omitted: int) -> Iterator[str]:
     """Yield a line for `short` series, `minor` changes and `omitted` findings, of each that there are."""
     if short:
-        yield f"{len(short):,} series with fewer than 12 samples, too few to judge: {listed(short, 3)}"
+        yield f"{len(short):,} series with fewer than {FEWEST} samples, too few to judge: {listed(short, 3)}"
     if minor:
         yield f"{counted(minor, 'change')} of less than {_MINOR}, not listed"
     if omitted:

@@ -25,9 +25,9 @@ class Budget:
         self.spent = 0.0
 
     @classmethod
-    def of_a_task(cls) -> Budget:
-        """Return a task's whole budget: the setting `TAILRACE_ANALYSIS_S`."""
-        return cls(Settings.load(os.environ).analysis_s)
+    def of_a_task(cls, share: float = 1.0) -> Budget:
+        """Return a share of a task's budget, which is the setting `TAILRACE_ANALYSIS_S`."""
+        return cls(share * Settings.load(os.environ).analysis_s)
 
     @property
     def exhausted(self) -> bool:

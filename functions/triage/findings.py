@@ -15,17 +15,7 @@ import msgspec
 from triage.times import seconds_of
 
 # The types that our analysts use. Another agent may use its own.
-FindingType = Literal[
-    "level_shift",
-    "spike",
-    "drift",
-    "flat_line",
-    "new_template",
-    "burst",
-    "rare",
-    "gone",
-    "trend",
-]
+FindingType = Literal["level_shift", "spike", "drift", "flat_line", "new_template", "burst", "rare", "gone", "trend"]
 
 # Whether what changed is as it was before, goes on to the end of the recording, or cannot be known.
 State = Literal["over", "ongoing", "unknown"]

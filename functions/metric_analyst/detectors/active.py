@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from metric_analyst.detectors.change import FEWEST
 from metric_analyst.detectors.robust import rolling_median
 
-FEWEST = 12  # samples outside the stretch, and before it
 SHORTEST = 8  # samples of the stretch
 AT_REST = 0.3  # share of the samples at one value, at least
 PAUSE = 5  # samples at rest while a series is active, at most

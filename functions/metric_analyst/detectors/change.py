@@ -9,6 +9,8 @@ import msgspec
 from metric_analyst.detectors.robust import median
 from triage.findings import FindingType, State
 
+FEWEST = 12  # samples; fewer are too few to judge
+
 
 class Signal(msgspec.Struct, frozen=True):
     """A series prepared for the detectors, usually of at most 2,000 samples.

@@ -54,17 +54,7 @@ def _grows(values: Sequence[float]) -> bool:
 
 def rate(series: Series) -> Series:
     """Return the growth per second between samples. After a fall the counter started again at 0."""
-    times, values = series.times, series.values
-    rates = array(
-        "d",
-        (
-            (values[i] - values[i - 1] if values[i] >= values[i - 1] else values[i]) / (times[i] - times[i - 1])
-            for i in range(1, len(values))
-        ),
-    )
-    return msgspec.structs.replace(
-        series,
-        times=times[1:],
-        values=rates,
-        unit=per_second(series.unit),
-    )
+    samples = pairwise(zip(series.times, series.values, strict=True))
+    rates = ((now - last if now >= last else now) / (time - before) for (before, last), (time, now) in samples)
+    unit = per_second(series.unit)
+    return msgspec.structs.replace(series, times=series.times[1:], values=array("d", rates), unit=unit)

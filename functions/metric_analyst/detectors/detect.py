@@ -11,7 +11,7 @@ from itertools import compress
 
 import msgspec
 
-from metric_analyst.detectors.change import Change, Signal
+from metric_analyst.detectors.change import FEWEST, Change, Signal
 from metric_analyst.detectors.counter import is_counter, rate
 from metric_analyst.detectors.drift import drifts, without_drift
 from metric_analyst.detectors.flat_line import flat_lines
@@ -21,7 +21,6 @@ from metric_analyst.detectors.scan import level_shifts
 from metric_analyst.detectors.spike import spikes
 from metric_analyst.readers.series import Series
 
-FEWEST = 12
 SMALL_BESIDE_DRIFT = 0.3
 
 

@@ -23,6 +23,7 @@ from itertools import accumulate, pairwise
 import msgspec
 
 from metric_analyst.detectors.change import Change, Signal
+from metric_analyst.detectors.rhythm import HOUR
 from metric_analyst.detectors.robust import mad_sigma, median, noise_floor, theil_sen
 
 METHOD = "Theil–Sen slope on block medians, increments against a random walk"
@@ -34,7 +35,6 @@ JUMP = 0.5  # share of the rise that two increments have, at most
 STEADY_BESIDE, JUMP_BESIDE, WANDER, FEW_BLOCKS = 2.2, 0.7, 4.5, 6
 NOISES = 3.0
 CURVED = 1.5  # the steepest third in relation to the flattest
-HOUR = 3600.0
 LEAST_SHARE = 0.4
 
 
@@ -155,10 +155,8 @@ def _straight_enough(signal: Signal, times: Sequence[float], blocks: Sequence[fl
     if signal.stock or signal.period >= 20 * HOUR or not 2 * HOUR < span < 20 * HOUR:
         return True
     third = len(blocks) // 3
-    rises = [
-        median(blocks[-third:]) - median(blocks[third:-third]),
-        median(blocks[third:-third]) - median(blocks[:third]),
-    ]
+    levels = map(median, (blocks[:third], blocks[third:-third], blocks[-third:]))
+    rises = [after - before for before, after in pairwise(levels)]
     slopes = [theil_sen(range(third), blocks[k * third : (k + 1) * third])[0] for k in range(3)]
     parts = [abs(x) for x in (*rises, *(slope * third for slope in slopes))]
     return min(*rises, *slopes) * max(*rises, *slopes) > 0 and max(parts) < CURVED * min(parts)

@@ -13,13 +13,12 @@ from heapq import nlargest
 from itertools import chain, pairwise
 from operator import eq, sub
 
-from metric_analyst.detectors.change import Change
+from metric_analyst.detectors.change import FEWEST, Change
 from metric_analyst.detectors.robust import median
 from metric_analyst.readers.series import Series
 
 METHOD_STUCK = "longest run of equal values (runs test)"
 METHOD_MISSING = "longest gap against the usual time between samples"
-FEWEST = 12
 SHORTEST = 6  # samples
 TIMES_LONGER = 4
 CHANCE = 1e-6

@@ -58,15 +58,10 @@ def confidence(changed: SeriesChange) -> float:
 
 def relation(change: Change, alert: Alert) -> str | None:
     """Return whether a change started `before`, `in` or `after` the alert's window; None without a window."""
-    if (window := _window(alert)) is None:
+    ends = [end for end in (alert.start, alert.end) if end is not None]
+    if not ends:
         return None
-    start, end = window
-    return "before" if change.start < start else "in" if change.start <= end else "after"
-
-
-def _window(alert: Alert) -> tuple[float, float] | None:
-    ends = sorted(end for end in (alert.start, alert.end) if end is not None)
-    return (ends[0], ends[-1]) if ends else None
+    return "before" if change.start < min(ends) else "in" if change.start <= max(ends) else "after"
 
 
 def importance(changed: SeriesChange, alert: Alert) -> float:
@@ -76,13 +71,11 @@ def importance(changed: SeriesChange, alert: Alert) -> float:
     """
     change = changed.change
     weight = confidence(changed) * (0.5 + 0.5 * min(1.0, _share(change) if change.type != "flat_line" else 1.0))
-    if (window := _window(alert)) is None:
-        return weight
-    start, end = window
-    if start - max(end - start, 900.0) <= change.start <= end:
+    ends = [end for end in (alert.start, alert.end) if end is not None]
+    if not ends or min(ends) - max(max(ends) - min(ends), 900.0) <= change.start <= max(ends):
         return weight
     # A change long before the alert, or after it, is seldom its cause, unless it lasts into the window.
-    return weight * (0.7 if change.start <= end and change.end >= start else 0.5)
+    return weight * (0.7 if change.start <= max(ends) and change.end >= min(ends) else 0.5)
 
 
 def findings(changed: Sequence[SeriesChange], alert: Alert) -> tuple[list[Finding], int]:

@@ -27,11 +27,10 @@ from operator import sub
 import msgspec
 
 from metric_analyst.detectors.active import activity
-from metric_analyst.detectors.change import Change, Signal
+from metric_analyst.detectors.change import FEWEST, Change, Signal
 from metric_analyst.detectors.robust import TO_SIGMA, mad_sigma, median, noise_floor
 
 METHOD = "robust moving sums over windows of many lengths, against the series' own jumps"
-FEWEST = 12
 SHORTEST = 4  # samples; fewer are a spike
 BOUND = 8.0
 THRESHOLD = 5.2

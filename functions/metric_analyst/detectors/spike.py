@@ -20,11 +20,10 @@ from operator import sub
 
 import msgspec
 
-from metric_analyst.detectors.change import Change, Signal
+from metric_analyst.detectors.change import FEWEST, Change, Signal
 from metric_analyst.detectors.robust import mad_sigma, median, noise_floor, rolling_median
 
 METHOD = "Hampel identifier (running median and MAD), gap test"
-FEWEST = 12
 WIDTH = 21
 CANDIDATE = 5.0
 TALL = 6.5
