@@ -204,3 +204,13 @@ def test_a_proxy_and_the_server_behind_it_are_counted_each_by_itself() -> None:
 )
 def test_a_share_is_never_rounded_to_none_or_to_all(part: int, whole: int, words: str) -> None:
     assert percent(part, whole) == words
+
+
+@pytest.mark.parametrize("seed", range(1, 4))
+def test_the_only_log_that_hangs_for_a_while_is_told_without_an_alert(seed: int) -> None:
+    hang, end = T0 + HOUR + 10 * MINUTE, T0 + HOUR + 25 * MINUTE
+    lines = steady(app_line, seed=seed, end=T0 + 2 * HOUR)
+    [finding] = run(asked(file(text_of(line for line in lines if not hang <= line[0] < end)))).findings
+    assert (finding.type, finding.subject, finding.state) == ("gone", "all lines of app", "over")
+    assert hang - MINUTE <= seconds(finding.start) <= hang + MINUTE
+    assert end - 2 * MINUTE <= seconds(finding.end) <= end + MINUTE
