@@ -28,7 +28,10 @@ _COLUMNS = ", ".join(Webhook.__struct_fields__)
 
 
 class SQLiteWebhooks(Webhooks):
-    """The webhooks in the file `path`. The first use makes it, readable by this user only."""
+    """The webhooks in the file `path`. The first webhook makes it, readable by this user only.
+
+    Each task's webhooks are looked up. While nobody has any, that takes neither the file nor a thread.
+    """
 
     def __init__(self, path: Path, *, ttl_s: float = 7 * 86_400, clock: Callable[[], float] = time.time) -> None:
         super().__init__(ttl_s=ttl_s, clock=clock)
@@ -41,6 +44,8 @@ class SQLiteWebhooks(Webhooks):
         await self._file.run(lambda c: c.execute(put, values).close())
 
     async def list(self, task_id: str) -> list[Webhook]:
+        if not self._file.exists:
+            return []
         query = f"SELECT {_COLUMNS} FROM webhooks WHERE task_id = ? AND ttl > ? ORDER BY id"  # noqa: S608
         rows = await self._file.run(lambda c: c.execute(query, (task_id, self._clock())).fetchall())
         return [_hook(row) for row in rows]
@@ -76,6 +81,8 @@ class SQLiteWebhooks(Webhooks):
         return await self._file.run(lambda c: c.execute(change, values).rowcount) == 1
 
     async def due_tasks(self, limit: int) -> Sequence[str]:
+        if not self._file.exists:
+            return []
         query = (
             "SELECT task_id FROM webhooks WHERE due BETWEEN 1 AND ? AND lease_until <= ? AND ttl > ?"
             " GROUP BY task_id ORDER BY min(due) LIMIT ?"

@@ -36,6 +36,11 @@ class SQLiteFile:
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
 
+    @property
+    def exists(self) -> bool:
+        """Whether some process has used the file."""
+        return self._connection is not None or self._path.exists()
+
     async def run(self, operation: Callable[[sqlite3.Connection], T]) -> T:
         """What `operation` returns. It must not leave a cursor open.
 
