@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 import stat
 from collections.abc import AsyncIterator
@@ -52,6 +53,16 @@ class TestSQLiteWebhooks(WebhooksContract):
         after = SQLiteWebhooks(path, clock=clock)
         assert await after.list("t") == [hook("t", credentials="secret")]
         await after.close()
+
+    async def test_a_look_makes_no_file_and_finds_what_another_process_stores_later(
+        self, hooks: SQLiteWebhooks, clock: Clock, tmp_path: Path
+    ) -> None:
+        assert (await hooks.list("t"), await hooks.due_tasks(10)) == ([], [])
+        assert not os.listdir(tmp_path)
+        other = SQLiteWebhooks(tmp_path / "push.sqlite3", ttl_s=TTL_S, clock=clock)
+        await other.put(hook("t"))
+        assert await hooks.list("t") == [hook("t")]
+        await other.close()
 
     async def test_a_file_of_an_earlier_version_is_migrated(self, clock: Clock, tmp_path: Path) -> None:
         path = tmp_path / "push.sqlite3"

@@ -60,6 +60,38 @@ async def test_pieces_are_read_as_they_come() -> None:
         assert [piece async for piece in pieces] == [b"two"]
 
 
+async def test_a_requests_head_and_body_arrive_together() -> None:
+    """Sent one by one, they would wake the server twice."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        arrived.append(await reader.read(10_000))
+        writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+    arrived: list[bytes] = []
+    async with asked(answer) as (client, url):
+        await client.post(url, content=b"the body")
+    assert arrived[0].startswith(b"POST / HTTP/1.1\r\n")
+    assert arrived[0].endswith(b"\r\n\r\nthe body")
+
+
+async def test_a_piece_of_a_body_does_not_wait_for_the_next_one() -> None:
+    arrived = asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"one")
+        arrived.set()
+        await reader.readuntil(b"two")
+        writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"one"
+        await arrived.wait()
+        yield b"two"
+
+    async with asked(answer) as (client, url):
+        assert (await client.post(url, content=body())).status_code == 204
+
+
 async def test_a_silent_server_is_a_read_timeout() -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
@@ -89,7 +121,7 @@ async def test_a_server_that_only_talks_does_not_put_a_write_timeout_off() -> No
     connection = Connection()
     connection.connection_made(Full())
     async with asyncio.timeout(30):
-        writing = asyncio.ensure_future(connection.write(b"x", timeout=0.1))
+        writing = asyncio.ensure_future(connection.write(b"x" * 20_000, timeout=0.1))
         while not writing.done():
             connection.data_received(b"x")
             await asyncio.sleep(0.01)

@@ -20,6 +20,8 @@ import httpx
 
 # Above this, a connection is not read until its reader has taken what came.
 _MAX_BUFFERED_BYTES = 262_144
+# What is written is held back for a moment up to this size: a request's head.
+_HEAD_BYTES = 16_384
 
 
 class HTTPTransport(httpx.AsyncHTTPTransport):
@@ -64,6 +66,7 @@ class Connection(asyncio.Protocol, httpcore.AsyncNetworkStream):
 
     def __init__(self) -> None:
         self._received = bytearray()
+        self._unsent = b""
         self._ended = False
         self._error: Exception | None = None
         self._full = False
@@ -75,6 +78,7 @@ class Connection(asyncio.Protocol, httpcore.AsyncNetworkStream):
         Raises:
             ReadTimeout, ReadError
         """
+        self._send()
         limit = _limit(timeout)
         while not self._received and not self._ended:
             self._transport.resume_reading()
@@ -86,18 +90,29 @@ class Connection(asyncio.Protocol, httpcore.AsyncNetworkStream):
         return piece
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Send the bytes.
+        """Send the bytes; a few of them together with the next write, if that comes in this turn of the event loop.
+
+        A request's head and its body are two writes. Sent one by one, they would wake the server twice.
 
         Raises:
             WriteTimeout, WriteError
         """
-        if not self._ended:
-            self._transport.write(buffer)
+        waits = not self._unsent and len(buffer) <= _HEAD_BYTES
+        self._unsent += buffer
+        if waits:
+            asyncio.get_running_loop().call_soon(self._send)
+        else:
+            self._send()
         limit = _limit(timeout)
         while self._full and not self._ended:
             await self._change(limit, httpcore.WriteTimeout)
         if self._ended:
             raise httpcore.WriteError("the connection was closed") from self._error
+
+    def _send(self) -> None:
+        unsent, self._unsent = self._unsent, b""
+        if unsent and not self._ended:
+            self._transport.write(unsent)
 
     async def aclose(self) -> None:
         if not self._ended:
