@@ -14,6 +14,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import pytest_asyncio
 
 from orchestrator import graph as orchestrator
 from tailrace.a2a.client import AgentClient, new_http
@@ -26,18 +27,16 @@ from tests.interop.cached import HERE, python_with
 from tests.support.events import message
 from tests.support.in_process import system
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 _READY_S = 60
 LOGS = {"text": "2026-01-01T00:00:00Z ERROR disk full\n" * 5, "filename": "app.log"}
 
 
-@pytest.fixture(scope="session")
-def python() -> Path:
-    return python_with(HERE / "langgraph-api.txt")
-
-
-@contextlib.asynccontextmanager
-async def server(python: Path, folder: Path) -> AsyncIterator[str]:
-    """Run the server with its state in `folder`; yield the URL of its assistant's card."""
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def card_url(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    """The URL of the card of the server's assistant."""
+    python, folder = python_with(HERE / "langgraph-api.txt"), tmp_path_factory.mktemp("langgraph-api")
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     process = await asyncio.create_subprocess_exec(
@@ -64,8 +63,8 @@ async def server(python: Path, folder: Path) -> AsyncIterator[str]:
         await process.wait()
 
 
-async def test_our_client_gets_the_complete_answer(python: Path, tmp_path: Path) -> None:
-    async with server(python, tmp_path) as card_url, new_http() as http:
+async def test_our_client_gets_the_complete_answer(card_url: str) -> None:
+    async with new_http() as http:
         settings = Settings(specialist_urls=card_url)
         place = interface_of(await discover(http, card_url, settings), settings)
         client = AgentClient(http, place, owner="me", settings=settings)
@@ -84,13 +83,12 @@ async def test_our_client_gets_the_complete_answer(python: Path, tmp_path: Path)
 
 
 async def test_our_orchestrator_uses_it_as_a_specialist(
-    python: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    card_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with server(python, tmp_path) as card_url:
-        monkeypatch.setenv("TAILRACE_SPECIALIST_URLS", card_url)
-        async with system(orchestrator.builder, tmp_path) as sut:
-            task_id = await sut.post({"text": "what happened?"}, LOGS)
-            seen = await sut.read(task_id)
+    monkeypatch.setenv("TAILRACE_SPECIALIST_URLS", card_url)
+    async with system(orchestrator.builder, tmp_path) as sut:
+        task_id = await sut.post({"text": "what happened?"}, LOGS)
+        seen = await sut.read(task_id)
     assert seen.state == "TASK_STATE_COMPLETED"
     details = [next(iter(event.values()))["metadata"][EXTENSION] for event in seen.events]
     calls = [each for each in details if each.get("name") == "ask logs_talker"]

@@ -10,7 +10,7 @@ CONTAINERS = "tests/deploy/test_sam_local.py"
 BROWSERS = ("tests/e2e/", "tests/runtime/test_main_job.py")
 
 _BUILDS = ("tests/deploy/test_build.py", "tests/deploy/test_build_door.py")
-# Files that share processes go to one worker, because processes are slow to start.
+# Files that share processes, or what the template becomes, go to one worker, because both take long to make.
 _TOGETHER = {
     "assistant": (
         *("tests/e2e/test_artifacts_on_the_page.py", "tests/e2e/test_conversations_on_the_page.py"),
@@ -32,6 +32,7 @@ _TOGETHER = {
         *("tests/contract/test_missing_tables.py", "tests/contract/test_webhooks.py"),
     ),
     "sam build": (CONTAINERS, *_BUILDS),
+    "template": ("tests/deploy/test_added_agent.py", "tests/deploy/test_expand.py", "tests/deploy/test_template"),
     "shipped": (
         *("tests/deploy/test_smoke.py", "tests/integration/test_claim_check.py"),
         "tests/integration/test_command_in_a_terminal.py",
