@@ -30,7 +30,7 @@ def test_the_gateway_imports_none_of_the_agents_packages_and_nothing_for_what_is
     code = (
         "import sys, gateway.app; gateway.app.create_app(); "
         "print(sorted(m for m in sys.modules if m.split('.')[0] in "
-        "('langgraph', 'langchain_core', 'langsmith', 'pydantic', 'boto3', 'botocore', 'opentelemetry') "
+        "('langgraph', 'langchain_core', 'langsmith', 'pydantic', 'boto3', 'botocore', 'opentelemetry', 'httpcore') "
         "or m in ('gateway.sign_in', 'gateway.oidc', 'gateway.client_secret')))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

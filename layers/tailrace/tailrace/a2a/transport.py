@@ -3,17 +3,27 @@
 The host name is resolved once, all its addresses are checked, and the connection goes to a checked address. So a name
 that leads elsewhere a moment later does no harm (DNS rebinding). No proxy of the environment is used, because it would
 resolve the name itself.
+
+The first request imports httpcore and reads the certificates of the authorities: many processes never make one, and all
+of them have to start.
 """
 
 from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import httpx
 
 from tailrace.errors import AgentError
 from tailrace.network import addresses
-from tailrace.network.connections import HTTPTransport
 from tailrace.network.resolver import Resolver
 from tailrace.ports import DEFAULT_PORTS
+
+if TYPE_CHECKING:
+    import ssl
+
+    from tailrace.network.connections import HTTPTransport
 
 # The httpx extension of a request that may go to public addresses only.
 OUTSIDE = "tailrace.outside"
@@ -28,16 +38,14 @@ class Transport(httpx.AsyncBaseTransport):
     """
 
     def __init__(self) -> None:
-        self._certificates = httpx.create_ssl_context()
-        self._anywhere = self._new()
-        # One transport for each host: a pool finds a connection by its address, but the certificate is the host's.
-        # The operator names the hosts, so there are few.
-        self._outside: dict[str, HTTPTransport] = {}
+        # The one for any address has the key None, and each outside host has its own: a pool finds a connection by its
+        # address, but the certificate is the host's. The operator names the hosts, so there are few.
+        self._transports: dict[str | None, HTTPTransport] = {}
         self._resolver = Resolver()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if not request.extensions.get(OUTSIDE):
-            return await self._anywhere.handle_async_request(request)
+            return await self._to(None).handle_async_request(request)
         host = request.url.host
         port = request.url.port or DEFAULT_PORTS.get(request.url.scheme, 443)
         try:
@@ -55,13 +63,19 @@ class Transport(httpx.AsyncBaseTransport):
             stream=request.stream,
             extensions=extensions,
         )
-        if host not in self._outside:
-            self._outside[host] = self._new()
-        return await self._outside[host].handle_async_request(pinned)
+        return await self._to(host).handle_async_request(pinned)
 
     async def aclose(self) -> None:
-        for transport in (self._anywhere, *self._outside.values()):
+        for transport in self._transports.values():
             await transport.aclose()
 
-    def _new(self) -> HTTPTransport:
-        return HTTPTransport(self._certificates, _LIMITS)
+    def _to(self, host: str | None) -> HTTPTransport:
+        if host not in self._transports:
+            from tailrace.network.connections import HTTPTransport
+
+            self._transports[host] = HTTPTransport(self._certificates, _LIMITS)
+        return self._transports[host]
+
+    @cached_property
+    def _certificates(self) -> ssl.SSLContext:
+        return httpx.create_ssl_context()

@@ -56,7 +56,7 @@ class GraphRun:
         self._agent = agent
         self._head = takeover.head
         self._history = takeover.history
-        self._fence = takeover.fence.last
+        self._before = takeover.fence.seq - 1
         self._plan = takeover.plan
         self._writer = writer
         self._translator = translator
@@ -140,7 +140,7 @@ class GraphRun:
     async def _flush(self, namespace: str, node: str | None, ran: bool) -> int:
         """Flush what a namespace has emitted; see `attempt_saver.Flush`."""
         if not ran and not self._begun.done():
-            return self._fence  # The graph has emitted nothing, and `begun` waits for the fence.
+            return self._before  # The graph has emitted nothing. The fence may be on its way still.
         barrier = self._translator.barrier
         if node is not None and node not in self._translator.callbacks.ran:
             self._translator.cached(node)
