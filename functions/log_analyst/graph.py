@@ -189,8 +189,6 @@ async def write_report(state: State) -> State:
 
 
 def _compared(timeline: Timeline, span: Window, trending: list[Trend], example_of: Example) -> list[Finding]:
-    if timeline.grid is None:
-        return []
     histories = Histories(timeline, span)
     slow = [id(found.row) for found in trending]
     changes = [each for each in compare(timeline, histories) if each.type != "burst" or id(each.row) not in slow]

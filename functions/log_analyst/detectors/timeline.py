@@ -59,7 +59,8 @@ def timeline_of(
 ) -> Timeline:
     """Return the timeline of `templates`, which are in order of importance: the last get no row if there are too many.
 
-    `streams` has, by its number, each log's name, the times of its lines, and how many are warnings or worse.
+    `streams` has, by its number, each log's name, the times of its lines (at least one), and how many are warnings or
+    worse.
     """
     serious = [template for template in templates if template.level >= levels.WARNING]
     others = [template for template in templates if template.level < levels.WARNING]
@@ -78,15 +79,10 @@ def timeline_of(
 
 
 def _streams(logs: Mapping[int, tuple[str, Sequence[float], int]], grid: Grid | None) -> dict[int, Stream]:
-    spans = {number: (min(times), max(times)) for number, (_, times, _) in logs.items() if times}
-    whole = (
-        min((first for first, _ in spans.values()), default=0.0),
-        max((last for _, last in spans.values()), default=0.0),
-    )
+    spans = {number: (min(times), max(times)) for number, (_, times, _) in logs.items()}
     streams = {}
     for number, (name, times, serious) in logs.items():
-        if times:
-            errors_only = serious >= _ERRORS_ONLY * len(times)
-            first, last = whole if errors_only else spans[number]
-            streams[number] = Stream(name, first, last, errors_only, grid.counts(times)[0] if grid else [])
+        errors_only = serious >= _ERRORS_ONLY * len(times)
+        firsts, lasts = zip(*(spans.values() if errors_only else [spans[number]]), strict=True)
+        streams[number] = Stream(name, min(firsts), max(lasts), errors_only, grid.counts(times)[0] if grid else [])
     return streams

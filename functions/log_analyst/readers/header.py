@@ -88,11 +88,10 @@ def _next(rests: list[str], fewest: float, masker: Masker) -> list[str]:
         if sum(KINDS[kind].match(rest) is not None for rest in rests) >= fewest:
             return [kind]
     split = [(m.group().rstrip(" \t|"), rest[m.end() :]) for rest in rests if (m := KINDS[_WORD].match(rest))]
-    if sum(shape_of(masker.text(rest)) != (VALUE,) for _, rest in split) < fewest:
-        return []  # the rest would be values only
-    heads = [(head, masker.text(head)) for head, _ in split]
-    names = sum(bool(_NAME.fullmatch(head) or _NAME.fullmatch(masked)) for head, masked in heads)
-    return [_NAMED] if names >= fewest else []
+    if sum(bool(_NAME.fullmatch(head) or _NAME.fullmatch(masker.text(head))) for head, _ in split) < fewest:
+        return []
+    says_more = sum(shape_of(masker.text(rest)) != (VALUE,) for _, rest in split)  # the rest, than values only
+    return [_NAMED] if says_more >= fewest else []
 
 
 def _are_levels(rows: list[list[str]], at: int, fewest: float) -> bool:
