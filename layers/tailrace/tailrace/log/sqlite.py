@@ -306,8 +306,9 @@ class SQLiteLog(EventLog):
         self._change(connection, task_id, "summary = ?", (last,))
 
     def _change(self, connection: sqlite3.Connection, task_id: str, changes: str, values: tuple[Any, ...]) -> Head:
-        connection.execute(f"UPDATE heads SET {changes} WHERE task_id = ?", (*values, task_id))  # noqa: S608
-        return _required(self._find(connection, task_id), task_id)
+        change = f"UPDATE heads SET {changes} WHERE task_id = ? RETURNING {_HEAD}"  # noqa: S608
+        [row] = connection.execute(change, (*values, task_id)).fetchall()
+        return _head(row)
 
 
 def _connect(path: Path) -> sqlite3.Connection:
