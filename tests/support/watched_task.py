@@ -154,10 +154,11 @@ async def _connect(app: Callable[..., object], watched: Watched, clock: Callable
         "http_version": "1.1", "scheme": "http", "server": ("x", 80), "client": ("127.0.0.1", 1), "root_path": "",
     }  # fmt: skip
     never = asyncio.get_running_loop().create_future()
+    received: list[Message] = [{"type": "http.request", "body": b"", "more_body": False}]
 
     async def receive() -> Message:
-        if not never.done() and connection.status == 0:
-            return {"type": "http.request", "body": b"", "more_body": False}
+        if received:
+            return received.pop()
         await never
         return {"type": "http.disconnect"}
 

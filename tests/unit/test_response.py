@@ -100,6 +100,43 @@ async def test_a_reader_that_goes_ends_the_stream_and_gets_no_more() -> None:
     assert all(message["more_body"] for message in reader.messages[1:])
 
 
+async def test_an_error_in_the_chunks_is_the_responses_and_nothing_more_is_sent() -> None:
+    async def chunks() -> AsyncGenerator[bytes]:
+        yield b"id: 1\ndata: one\n\n"
+        raise ValueError("broken")
+
+    reader = Reader()
+    with pytest.raises(ValueError, match="broken"):
+        await EventStreamResponse(chunks(), Settings())(_SCOPE, reader.receive, reader.send)
+    assert reader.bodies == [b"id: 1\ndata: one\n\n"]
+
+
+async def test_an_error_of_the_server_ends_the_stream() -> None:
+    async def receive() -> dict[str, Any]:
+        await reader.has_body.wait()
+        raise OSError("broken")
+
+    reader, chunks = Reader(), Chunks(endless=True)
+    with pytest.raises(OSError, match="broken"):
+        await response(chunks)(_SCOPE, receive, reader.send)
+    assert chunks.closed
+
+
+async def test_a_stream_that_is_cancelled_closes_its_chunks_and_leaves_nothing_behind() -> None:
+    reader, chunks = Reader(), Chunks(endless=True)
+    before = asyncio.all_tasks()
+    stream = response(chunks)
+    serving = asyncio.create_task(stream(_SCOPE, reader.receive, reader.send))
+    await reader.has_body.wait()
+    # The request's task, the one that sends, and sse-starlette's watcher of this event loop.
+    assert len(asyncio.all_tasks() - before) <= 3
+    serving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await serving
+    assert chunks.closed
+    assert len(asyncio.all_tasks() - before) <= 1
+
+
 async def test_a_reader_that_takes_nothing_ends_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream_response, "_SEND_TIMEOUT_S", 0.05)
     reader, chunks = StalledReader(), Chunks(endless=True)
