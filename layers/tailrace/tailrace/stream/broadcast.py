@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from tailrace.config import Settings
 from tailrace.errors import LogUnavailable, LogUnreadable
 from tailrace.log import Batch, EventLog
+from tailrace.stream.recurring import Recurring
 from tailrace.stream.subscription import Subscription
 from tailrace.stream.watchdog import EnsureRunning, Watchdog
 
@@ -28,15 +29,19 @@ class Feed:
         self._log = log
         self._task_id = task_id
         self._settings = settings
+        self._clock = asyncio.get_running_loop().time
         self._watchdog: Watchdog | None = None
         if ensure_running is not None:
             self._watchdog = Watchdog(log, task_id, settings.lease_s, ensure_running)
+        # The tail and the watchdog, while there is a reader.
+        self._following: list[Recurring] = []
         self._subscriptions: set[Subscription] = set()
         self._live_sources = 0
         self._known = 0
         self._published = False
-        self._source_gone = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._source_gone = False
+        self._pause = 0.0
+        self._consistent_at = 0.0
 
     @property
     def used(self) -> bool:
@@ -66,12 +71,8 @@ class Feed:
             self._known = last
             for subscription in self._subscriptions:
                 subscription.hint(last)
-        if not self._tasks:
-            self._tasks = [asyncio.create_task(self._tail(), name=f"tail {self._task_id}")]
-            if self._watchdog is not None:
-                self._tasks.append(asyncio.create_task(self._watchdog.watch(), name=f"watch {self._task_id}"))
-            for task in self._tasks:
-                task.add_done_callback(self._cut_if_failed)
+        if not self._following:
+            self._follow()
 
     def add(self, subscription: Subscription) -> None:
         """Add a reader."""
@@ -90,57 +91,77 @@ class Feed:
     def remove_source(self) -> None:
         """Note that a live source is gone. The tail finds at once what the source had not published yet."""
         self._live_sources -= 1
-        self._source_gone.set()
+        self._source_gone = True
         if self._watchdog is not None:
-            self._watchdog.check_now()
+            self._watchdog.doubt()
+        for each in self._following:
+            each.hurry()
+
+    def _follow(self) -> None:
+        """Start the tail and the watchdog."""
+        self._pause, self._consistent_at = self._fast_s, self._clock()
+        first_s = 0.0 if self._source_gone else self._wait_s
+        tail = Recurring(f"tail {self._task_id}", self._quiet_for, self._look, self._cut, after_s=first_s)
+        self._following.append(tail)
+        if (dog := self._watchdog) is not None:
+            watch = Recurring(f"watch {self._task_id}", dog.left, dog.check, self._cut, after_s=0.0)
+            self._following.append(watch)
 
     def _stop(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        self._tasks = []
+        for each in self._following:
+            each.stop()
+        self._following.clear()
 
-    def _cut_if_failed(self, task: asyncio.Task[None]) -> None:
-        """Cut the readers off if `task` has failed: they come back. Without it they would wait for ever."""
-        error = None if task.cancelled() else task.exception()
-        if error is None:
-            return
-        logger.error("%s failed", task.get_name(), exc_info=error)
+    def _cut(self, name: str, error: BaseException) -> None:
+        """Cut the readers off because the tail or the watchdog has failed: they come back. They would wait for ever."""
+        logger.error("%s failed", name, exc_info=error)
         self._stop()
         for subscription in self._subscriptions:
             subscription.fail(f"The events of task {self._task_id} can no longer be followed: {type(error).__name__}.")
 
-    async def _tail(self) -> None:
-        """Read the log as it grows. While a live source publishes, only check from time to time that it still does.
+    @property
+    def _fast_s(self) -> float:
+        return self._settings.tail_fast_ms / 1000
+
+    @property
+    def _slow_s(self) -> float:
+        return self._settings.tail_slow_ms / 1000
+
+    @property
+    def _wait_s(self) -> float:
+        """How long the tail waits until it looks again. While a live source publishes, it only checks that it does."""
+        return self._slow_s if self.live else self._pause
+
+    def _quiet_for(self) -> float:
+        """How long the tail need not look, in seconds: a live source has published since it was asked last."""
+        published, self._published = self._published, False
+        return self._slow_s if self.live and published else 0.0
+
+    async def _look(self) -> float:
+        """Read what is new in the log; return the seconds until the next look.
 
         The looks may lack the newest events (`EventLog.tail`), but not for longer than a lease: one in that time is
         consistent, and so is the one for what a live source may have left unpublished.
         """
-        clock = asyncio.get_running_loop().time
-        fast, slow = self._settings.tail_fast_ms / 1000, self._settings.tail_slow_ms / 1000
-        pause, consistent_at = fast, clock()
-        while True:
-            self._published = False
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(slow if self.live else pause):
-                    await self._source_gone.wait()
-                    pause, consistent_at = fast, -math.inf
-            self._source_gone.clear()
-            if self.live and self._published:
-                continue
-            try:
-                if clock() - consistent_at < self._settings.lease_s:
-                    batches = await self._log.tail(self._task_id, self._known)
-                else:
-                    batches, consistent_at = await self._log.read(self._task_id, self._known), clock()
-            except LogUnavailable as error:
-                logger.warning("tail of task %s: %s", self._task_id, error)
-                batches = []
-            except LogUnreadable as error:
-                self.caught_up(error.last)  # The readers go to the log, and report the gap.
-                batches = []
-            for batch in batches:
-                self.publish(batch)
-            pause = fast if batches else min(pause * 1.5, slow)
+        if self._source_gone:
+            self._source_gone, self._pause, self._consistent_at = False, self._fast_s, -math.inf
+        try:
+            if self._clock() - self._consistent_at < self._settings.lease_s:
+                batches = await self._log.tail(self._task_id, self._known)
+            else:
+                batches = await self._log.read(self._task_id, self._known)
+                self._consistent_at = self._clock()
+        except LogUnavailable as error:
+            logger.warning("tail of task %s: %s", self._task_id, error)
+            batches = []
+        except LogUnreadable as error:
+            self.caught_up(error.last)  # The readers go to the log, and report the gap.
+            batches = []
+        for batch in batches:
+            self.publish(batch)
+        self._published = False
+        self._pause = self._fast_s if batches else min(self._pause * 1.5, self._slow_s)
+        return self._wait_s
 
 
 class Feeds:

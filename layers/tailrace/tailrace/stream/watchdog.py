@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import math
 from collections.abc import Awaitable, Callable
@@ -24,7 +23,7 @@ _RETRY_S = 1.0
 
 
 class Watchdog:
-    """Watches one task. `watch` calls `ensure_running` for as long as the task is orphaned.
+    """Watches one task: each `check` calls `ensure_running` if the task is orphaned.
 
     A task that sleeps is woken if nothing else can wake it any more.
 
@@ -36,34 +35,22 @@ class Watchdog:
         self._task_id = task_id
         self._lease_s = lease_s
         self._ensure_running = ensure_running
+        self._clock = asyncio.get_running_loop().time
         self._last_event_at = -math.inf
-        self._check_now = asyncio.Event()
 
     def note_event(self) -> None:
         """Note that an event has come."""
-        self._last_event_at = asyncio.get_running_loop().time()
+        self._last_event_at = self._clock()
 
-    def check_now(self) -> None:
-        """Read the head at once: a source of events is gone, so its last event proves nothing any more."""
+    def doubt(self) -> None:
+        """Note that a source of events is gone: its last event proves nothing any more."""
         self._last_event_at = -math.inf
-        self._check_now.set()
 
-    async def watch(self) -> None:
-        """Return when the task is finished or unknown."""
-        clock = asyncio.get_running_loop().time
-        while True:
-            pause = self._last_event_at + self._lease_s - clock()
-            if pause <= 0:
-                next_check_s = await self._check_head()
-                if next_check_s is None:
-                    return
-                pause = next_check_s
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await self._check_now.wait()
-            self._check_now.clear()
+    def left(self) -> float:
+        """For how many seconds the last event proves that a runner lives."""
+        return self._last_event_at + self._lease_s - self._clock()
 
-    async def _check_head(self) -> float | None:
+    async def check(self) -> float | None:
         """Have the task run if it is orphaned; the seconds until the next check, None if there is nothing to watch."""
         try:
             head = await self._log.head(self._task_id)
