@@ -151,12 +151,12 @@ class Pipes:
 
         Returns whether the task has ended or waits. If not, the stream was cut, as when its agent shuts down.
         """
-        ended = False
+        newest = b"{}"
         async for group in client.subscribe(task_id, cursor, rpc_id=task_id):
             for batch in batches(group):
                 feed.publish(batch)
-                ended = ends(batch.events[-1]) is not None
-        return ended
+                newest = batch.events[-1]
+        return ends(newest) is not None
 
 
 def batches(group: list[RawEvent]) -> Iterator[Batch]:

@@ -16,6 +16,7 @@ import pytest
 
 from tailrace.network.connections import Connection, HTTPTransport
 from tests.support.certificates import certificate
+from tests.support.virtual_time import run_in_virtual_time
 
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -127,6 +128,28 @@ async def test_a_server_that_only_talks_does_not_put_a_write_timeout_off() -> No
             await asyncio.sleep(0.01)
     with pytest.raises(httpcore.WriteTimeout):
         await writing
+
+
+def test_each_wait_has_its_own_limit_whatever_those_before_it_had() -> None:
+    class Silent(asyncio.Transport):
+        def pause_reading(self) -> None: ...
+        def resume_reading(self) -> None: ...
+
+    async def play() -> None:
+        clock, connection = asyncio.get_running_loop().time, Connection()
+        connection.connection_made(Silent())
+        for limit_s, waits_s in ((60, 1), (2, 1), (60, 50)):
+            asyncio.get_running_loop().call_later(waits_s, connection.data_received, b"piece")
+            begun = clock()
+            assert await connection.read(100, limit_s) == b"piece"
+            assert clock() - begun == waits_s
+        for limit_s in (60, 2, 30):
+            begun = clock()
+            with pytest.raises(httpcore.ReadTimeout):
+                await connection.read(100, limit_s)
+            assert clock() - begun == limit_s
+
+    run_in_virtual_time(play())
 
 
 async def test_a_port_without_a_server_is_a_connect_error() -> None:

@@ -7,8 +7,7 @@ came, because most are only forwarded; `incoming` decodes them, of either versio
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -164,17 +163,34 @@ class AgentClient:
         Raises:
             AgentError: the agent could not be reached, refused, or broke off.
         """
-        try:
-            async with aclosing(self._stream(method, params, rpc_id, cursor, self._version)) as groups:
-                async for group in groups:
-                    yield group
-        except AgentError as error:
-            if not self._may_speak_v0_3(method, error):
-                raise
-            async with aclosing(self._stream(method, params, rpc_id, cursor, "0.3")) as groups:
-                async for group in groups:
-                    v0_3_urls.add(self.url)
-                    yield group
+        version, status = self._version, 0
+        while True:
+            try:
+                with request(method, self.url, version, params.get("id")) as span:
+                    body, headers = self._request(method, params, rpc_id, version, span)
+                    headers["Accept"] = sse.MEDIA_TYPE
+                    if cursor is not None:
+                        headers["Last-Event-ID"] = str(cursor)
+                    async with self._peer.ask("POST", headers, body) as response:
+                        status = response.status_code
+                        await self._check_streams(response, method)
+                        arriving = self._arriving(response, sse.Envelope(rpc_id))
+                        async for chunk in unpacked(response, self.url):
+                            group, broken = arriving(chunk)
+                            if group:
+                                if version == "0.3":
+                                    v0_3_urls.add(self.url)
+                                yield group
+                            if broken is not None:
+                                raise broken
+                            if not group and not self.own:
+                                await asyncio.sleep(_PIECE_S)
+                return
+            except AgentError as error:
+                error.arrived = error.arrived or _has_arrived(status)
+                if version == "0.3" or not self._may_speak_v0_3(method, error):
+                    raise
+            version, status = "0.3", 0
 
     @property
     def _version(self) -> Version:
@@ -210,29 +226,11 @@ class AgentClient:
         result = decoded(answer, self.url)
         return v0_3.result_from_v0_3(method, result) if version == "0.3" else result
 
-    async def _stream(
-        self, method: str, params: dict[str, Any], rpc_id: str, cursor: int | None, version: Version
-    ) -> AsyncGenerator[list[RawEvent]]:
-        status = 0
-        with request(method, self.url, version, params.get("id")) as span:
-            body, headers = self._request(method, params, rpc_id, version, span)
-            headers["Accept"] = sse.MEDIA_TYPE
-            if cursor is not None:
-                headers["Last-Event-ID"] = str(cursor)
-            try:
-                async with self._peer.ask("POST", headers, body) as response:
-                    status = response.status_code
-                    if not response.headers.get("content-type", "").lower().startswith(sse.MEDIA_TYPE):
-                        await self._answer(response)
-                        raise AgentError(
-                            f"{self.url} answered {method} with something that is not a stream.", malformed=True
-                        )
-                    async with aclosing(self._groups(response, sse.Envelope(rpc_id))) as groups:
-                        async for group in groups:
-                            yield group
-            except AgentError as error:
-                error.arrived = error.arrived or _has_arrived(status)
-                raise
+    async def _check_streams(self, response: httpx.Response, method: str) -> None:
+        """Raise what an agent answers in place of a stream."""
+        if not response.headers.get("content-type", "").lower().startswith(sse.MEDIA_TYPE):
+            await self._answer(response)
+            raise AgentError(f"{self.url} answered {method} with something that is not a stream.", malformed=True)
 
     async def _answer(self, response: httpx.Response) -> bytes:
         """The result in a response that is no stream, as JSON. Raises as `_result` does."""
@@ -245,30 +243,31 @@ class AgentClient:
             error.retry_after_s = retry_after_of(response)
             raise
 
-    async def _groups(self, response: httpx.Response, envelope: sse.Envelope) -> AsyncGenerator[list[RawEvent]]:
-        """The events that each piece of a streamed response completes."""
+    def _arriving(
+        self, response: httpx.Response, envelope: sse.Envelope
+    ) -> Callable[[bytes], tuple[list[RawEvent], AgentError | None]]:
+        """A function that takes each piece of a streamed response: the events that it completes, and what breaks it."""
         # Other agents' `id:`s may be anything: random, or counted per connection.
         has_seqs = EXTENSION in response.headers.get("a2a-extensions", "")
         self.idempotent = self.idempotent or has_seqs
         parser, downloaded = sse.Parser(), 0
-        async for chunk in unpacked(response, self.url):
+
+        def arriving(chunk: bytes) -> tuple[list[RawEvent], AgentError | None]:
+            nonlocal downloaded
             self._streamed_bytes += max(len(chunk), response.num_bytes_downloaded - downloaded)
             downloaded = response.num_bytes_downloaded
             if not self.own and self._streamed_bytes > MAX_BYTES:
                 raise TooMuch(f"it streamed more than {MAX_BYTES:,} bytes, and was given up")
-            group, broken = list[RawEvent](), None
+            group = list[RawEvent]()
             try:
                 for event in parser.feed(chunk):
                     seq = seq_in(event.id) if has_seqs else None
                     group.append(RawEvent(seq, result_in(event, envelope, self.url, seq)))
             except AgentError as error:
-                broken = error
-            if group:
-                yield group
-            if broken is not None:
-                raise broken
-            if not group and not self.own:
-                await asyncio.sleep(_PIECE_S)
+                return group, error
+            return group, None
+
+        return arriving
 
 
 def _result(status: int, body: bytes, url: str) -> bytes:

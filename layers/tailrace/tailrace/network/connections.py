@@ -70,7 +70,12 @@ class Connection(asyncio.Protocol, httpcore.AsyncNetworkStream):
         self._ended = False
         self._error: Exception | None = None
         self._full = False
+        self._loop = asyncio.get_running_loop()
+        # What is waited for, until when by the event loop's clock, and the error of a wait that has lasted so long.
         self._waiter: asyncio.Future[None] | None = None
+        self._limit: float | None = None
+        self._late: type[Exception] = httpcore.ReadTimeout
+        self._timer: asyncio.TimerHandle | None = None
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """At most `max_bytes` of what came, as soon as there is any; nothing at the end.
@@ -79,7 +84,7 @@ class Connection(asyncio.Protocol, httpcore.AsyncNetworkStream):
             ReadTimeout, ReadError
         """
         self._send()
-        limit = _limit(timeout)
+        limit = None if timeout is None else self._loop.time() + timeout
         while not self._received and not self._ended:
             self._transport.resume_reading()
             await self._change(limit, httpcore.ReadTimeout)
@@ -100,10 +105,10 @@ class Connection(asyncio.Protocol, httpcore.AsyncNetworkStream):
         waits = not self._unsent and len(buffer) <= _HEAD_BYTES
         self._unsent += buffer
         if waits:
-            asyncio.get_running_loop().call_soon(self._send)
+            self._loop.call_soon(self._send)
         else:
             self._send()
-        limit = _limit(timeout)
+        limit = None if timeout is None else self._loop.time() + timeout
         while self._full and not self._ended:
             await self._change(limit, httpcore.WriteTimeout)
         if self._ended:
@@ -159,6 +164,7 @@ class Connection(asyncio.Protocol, httpcore.AsyncNetworkStream):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._ended, self._error = True, error or self._error
+        self._stop_timer()
         self._wake()
 
     def pause_writing(self) -> None:
@@ -168,26 +174,39 @@ class Connection(asyncio.Protocol, httpcore.AsyncNetworkStream):
         self._full = False
         self._wake()
 
-    async def _change(self, limit: float | None, error: type[Exception]) -> None:
-        """Wait until something happens on the connection. Raise `error` at `limit`, by the event loop's clock."""
-        loop = asyncio.get_running_loop()
-        waiter = self._waiter = loop.create_future()
-        timer = None if limit is None else loop.call_at(limit, _fail, waiter, error)
+    async def _change(self, limit: float | None, late: type[Exception]) -> None:
+        """Wait until something happens on the connection. Raise `late` at `limit`, by the event loop's clock.
+
+        One timer serves many waits: to set one for each piece of a stream costs more than to receive it.
+        """
+        waiter = self._waiter = self._loop.create_future()
+        self._limit, self._late = limit, late
+        if limit is not None and (self._timer is None or self._timer.when() > limit):
+            self._stop_timer()
+            self._timer = self._loop.call_at(limit, self._check)
         try:
             await waiter
         finally:
             self._waiter = None
-            if timer is not None:
-                timer.cancel()
+
+    def _check(self) -> None:
+        """End the wait if its time is over, else set the timer for the rest."""
+        self._timer = None
+        if self._waiter is None or self._waiter.done() or self._limit is None:
+            return
+        if self._loop.time() < self._limit:
+            self._timer = self._loop.call_at(self._limit, self._check)
+        else:
+            self._waiter.set_exception(self._late())
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
-
-
-def _limit(timeout: float | None) -> float | None:
-    """When `timeout` seconds are over, by the event loop's clock."""
-    return None if timeout is None else asyncio.get_running_loop().time() + timeout
 
 
 def _is_readable(descriptor: int) -> bool:
@@ -195,11 +214,6 @@ def _is_readable(descriptor: int) -> bool:
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
     return bool(poll.poll(0))
-
-
-def _fail(waiter: asyncio.Future[None], error: type[Exception]) -> None:
-    if not waiter.done():
-        waiter.set_exception(error())
 
 
 @contextlib.contextmanager

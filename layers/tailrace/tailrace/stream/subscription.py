@@ -19,6 +19,7 @@ class Subscription:
     def __init__(self, limit: int) -> None:
         self.latest = 0
         self._limit = limit
+        self._loop = asyncio.get_running_loop()
         self._batches: deque[Batch] = deque()
         self._count = 0
         self._arrived = False
@@ -65,10 +66,9 @@ class Subscription:
         """
         arrived = self._arrived
         if not arrived:
-            loop = asyncio.get_running_loop()
-            self._waiter, self._waiting_since = loop.create_future(), loop.time()
+            self._waiter, self._waiting_since = self._loop.create_future(), self._loop.time()
             if self._timer is None:
-                self._timer = loop.call_later(timeout_s, self._check, loop, timeout_s)
+                self._timer = self._loop.call_later(timeout_s, self._check, timeout_s)
             try:
                 arrived = await self._waiter
             finally:
@@ -88,13 +88,13 @@ class Subscription:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(True)
 
-    def _check(self, loop: asyncio.AbstractEventLoop, timeout_s: float) -> None:
+    def _check(self, timeout_s: float) -> None:
         """End the wait if it has lasted `timeout_s`, else set the timer for the rest."""
         self._timer = None
         if self._waiter is None or self._waiter.done():
             return
-        left = self._waiting_since + timeout_s - loop.time()
+        left = self._waiting_since + timeout_s - self._loop.time()
         if left > 0:
-            self._timer = loop.call_later(left, self._check, loop, timeout_s)
+            self._timer = self._loop.call_later(left, self._check, timeout_s)
         else:
             self._waiter.set_result(False)
