@@ -37,7 +37,7 @@ async def bench(folder: Path, runs: int) -> Report:
     report = Report()
     async with (
         agent(folder, "assistant") as url,
-        stack(folder, module="local", TAILRACE_ORCHESTRATOR="assistant", TAILRACE_ORCHESTRATOR_URL=url) as running,
+        stack(folder, forked=False, TAILRACE_ORCHESTRATOR="assistant", TAILRACE_ORCHESTRATOR_URL=url) as running,
         chromium() as browser,
     ):
         for name, slower in (("", 1), (", slow processor", 4)):

@@ -88,7 +88,8 @@ async def claim_check(url: str, log: DynamoDBLog) -> None:
         assert str(httpx.URL(upload["url"]).join("/")).rstrip("/") in policy
         done = await http.put(upload["url"], content=content, headers={**upload["headers"], **origin})
         assert done.status_code == 200
-        message = {"message": {"parts": [{"text": "errors are up"}, granted["part"]]}}
+        # The analyst itself is asked: the orchestrator's way to it was gone before, and takes six containers.
+        message = {"agent": "log_analyst", "message": {"parts": [{"text": "errors are up"}, granted["part"]]}}
         assert "disk full" in str(await outcome(http, log, message))
 
 

@@ -74,7 +74,7 @@ async def test_a_killed_agent_restarts_at_the_same_address(shipped: Stack) -> No
 
 
 async def test_no_process_outlives_make_run_and_the_next_one_has_the_same_addresses(tmp_path: Path) -> None:
-    async with stack(tmp_path, module="local") as killed:
+    async with stack(tmp_path, forked=False) as killed:
         before = await places(killed)
         await assert_all_end(killed, signal.SIGKILL)
     async with stack(tmp_path) as running:

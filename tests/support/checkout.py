@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +13,7 @@ from pathlib import Path
 import httpx
 
 from tests.support.fork_server import VARIABLE as FORK_SERVER
-from tests.support.fork_server import shared
+from tests.support.fork_server import ForkedProcess, shared, start_reading
 from tests.support.processes import ROOT
 
 ANALYSTS = ("log_analyst", "metric_analyst")
@@ -25,7 +24,7 @@ class LocalRun:
     """A running `python -m local`, and what it has printed."""
 
     folder: Path
-    process: asyncio.subprocess.Process
+    process: asyncio.subprocess.Process | ForkedProcess
     printed: list[str] = field(default_factory=list)
 
     async def until(self, words: str) -> str:
@@ -81,17 +80,13 @@ async def running(folder: Path, **variables: str) -> AsyncIterator[LocalRun]:
         "TAILRACE_PORT": "0",
         **variables,
     }
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.support.forked_local"),
-        cwd=folder,
-        env=environ,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
+    process = await start_reading(["tests.support.forked_local"], environ, folder)
     try:
         async with asyncio.timeout(120):
             yield LocalRun(folder, process)
     finally:
         if process.returncode is None:
             process.send_signal(signal.SIGINT)
-        await process.communicate()
+        assert process.stdout is not None
+        await process.stdout.read()
+        await process.wait()

@@ -57,6 +57,7 @@ class ForkedProcess:
     def __init__(self, pid: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.pid = pid
         self.returncode: int | None = None
+        self.stdout: asyncio.StreamReader | None = None
         self._ended = asyncio.ensure_future(self._end(reader))
         self._writer = writer
 
@@ -94,15 +95,18 @@ class ForkServer:
         self.address = address
 
     async def start(
-        self, arguments: Sequence[str], variables: Mapping[str, str], descriptors: Mapping[int, int]
+        self,
+        arguments: Sequence[str],
+        variables: Mapping[str, str],
+        descriptors: Mapping[int, int],
+        folder: Path | None = None,
     ) -> ForkedProcess:
-        """Start `python -m` with `arguments`; `variables` are its whole environment.
+        """Start `python -m` with `arguments` in `folder`, or in this one's; `variables` are its whole environment.
 
         `descriptors` has the number of each file descriptor in that process, and the one that it has here.
         """
-        order = msgspec.json.encode(
-            Order(list(arguments), dict(variables), list(descriptors), str(Path.cwd()), os.getpid())
-        )
+        where = str(folder or Path.cwd())
+        order = msgspec.json.encode(Order(list(arguments), dict(variables), list(descriptors), where, os.getpid()))
         connection = socket.socket(socket.AF_UNIX)
         connection.connect(self.address)
         sent = socket.send_fds(connection, [order], list(descriptors.values()))
@@ -146,6 +150,19 @@ async def start_forked(listener: socket.socket, module: str, variables: Mapping[
     quick = ("--log-level", "warning", "--timeout-graceful-shutdown", "1")
     arguments = ("uvicorn", *quick, "--fd", str(number), f"{module}:app")
     return await shared().start(arguments, {**os.environ, **variables}, {number: number})
+
+
+async def start_reading(arguments: Sequence[str], variables: Mapping[str, str], folder: Path) -> ForkedProcess:
+    """Start `python -m` with `arguments` in `folder`; what it prints, also as errors, can be read from its `stdout`."""
+    reading, writing = os.pipe()
+    try:
+        process = await shared().start(arguments, variables, {1: writing, 2: writing}, folder)
+    finally:
+        os.close(writing)
+    process.stdout = asyncio.StreamReader()
+    protocol = asyncio.StreamReaderProtocol(process.stdout)
+    await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, os.fdopen(reading, "rb"))
+    return process
 
 
 def _serve_orders(orders: socket.socket) -> Order:

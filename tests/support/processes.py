@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 
 from tests.support.fork_server import VARIABLE as FORK_SERVER
-from tests.support.fork_server import shared, start_forked
+from tests.support.fork_server import ForkedProcess, shared, start_forked, start_reading
 
 ROOT = Path(__file__).parents[2]
 _READY_S = 90
@@ -34,7 +34,7 @@ class Stack:
 
     url: str
     folder: Path
-    supervisor: asyncio.subprocess.Process
+    supervisor: asyncio.subprocess.Process | ForkedProcess
     secret: str
     cookies: dict[str, str]
 
@@ -76,25 +76,30 @@ class Stack:
 
 
 @contextlib.asynccontextmanager
-async def stack(
-    folder: Path, root: Path = ROOT, *, module: str = "tests.support.forked_local", **variables: str
-) -> AsyncIterator[Stack]:
+async def stack(folder: Path, root: Path = ROOT, *, forked: bool = True, **variables: str) -> AsyncIterator[Stack]:
     """Start all that `make run` starts in the checkout `root`, wait for the URL, and stop it as Ctrl-C does.
 
-    The functions are forked by the fork server. With the module `local` each one imports all that it needs.
+    All processes are forked by the fork server. If they are not, each one imports all that it needs.
     """
     address = shared().address
     environ = {**os.environ, "TAILRACE_DATA_DIR": str(folder), "TAILRACE_PORT": "0", FORK_SERVER: address, **variables}
     if root != ROOT:
         environ["PYTHONPATH"] = f"{root / 'functions'}:{ROOT}"
-    supervisor = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", module), cwd=root, env=environ, stdout=asyncio.subprocess.PIPE
-    )
+    supervisor: asyncio.subprocess.Process | ForkedProcess
+    if forked:
+        supervisor = await start_reading(["tests.support.forked_local"], environ, root)
+    else:
+        supervisor = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "local"), cwd=root, env=environ, stdout=asyncio.subprocess.PIPE
+        )
     assert supervisor.stdout is not None
     try:
         async with asyncio.timeout(_READY_S):
-            while not (line := (await supervisor.stdout.readline()).decode().strip()).startswith("http://"):
-                assert supervisor.returncode is None, f"the stack ended: {line}"
+            printed = ""
+            while not (line := (await supervisor.stdout.readline()).decode()).startswith("http://"):
+                printed += line
+                assert line, f"the stack ended:\n{printed}"
+            line = line.strip()
         async with httpx.AsyncClient(timeout=_READY_S) as http:
             cookies = dict((await http.get(line)).cookies)
         started = Stack(line.partition("/?")[0], folder, supervisor, (folder / "run-secret").read_text(), cookies)
