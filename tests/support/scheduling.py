@@ -46,14 +46,16 @@ _LONGEST_FIRST = (
     "tests/unit/",
 )
 # These wait for leases, clocks and containers most of their time, and compute little. One of three workers runs them
-# from the beginning on, while the others compute. Containers come late, when the browsers are done.
+# from the beginning on, while the others compute. Containers come when the browsers are done, and before what is short,
+# which all workers share at the end.
 _WAITING = (
     *("tests/chaos/test_chaos.py", "tests/runtime/test_survival_on_lambda.py"),
     *("tests/integration/test_survival.py", "tests/integration/test_conversations_killed.py"),
+    *(CONTAINERS, *_BUILDS, "tests/unit/test_sample.py"),
     *("tests/integration/test_answers_survive.py", "tests/integration/test_levels_survive.py"),
     *("tests/integration/test_standstill.py", "tests/integration/test_depth.py", "tests/runtime/test_runs.py"),
     *("tests/integration/test_cancel_without_the_agent.py", "tests/integration/test_stuck_at_the_gateway.py"),
-    *("tests/integration/test_push_sweep.py", CONTAINERS, *_BUILDS, "tests/unit/test_sample.py"),
+    "tests/integration/test_push_sweep.py",
 )
 ALL_PATHS = (*(path for paths in _TOGETHER.values() for path in paths), *_LONGEST_FIRST, *_WAITING)
 
