@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 import string
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -251,6 +252,34 @@ async def test_events_of_a_nested_subgraph_name_their_step_and_parent() -> None:
         "one two",
         "Written. ",
     )  # once, not once per level
+
+
+@pytest.mark.parametrize(("checkpointer", "at_once"), [(None, False), (None, True), (True, False)])
+async def test_a_node_may_call_a_graph_several_times(checkpointer: bool | None, at_once: bool) -> None:
+    async def inner(_: MessagesState) -> None:
+        get_stream_writer()("LangGraph's own.")
+        write("inner ")
+
+    called = graph(inner=inner, then=inner).compile(checkpointer=checkpointer)
+
+    async def outer(_: MessagesState) -> None:
+        calls = [called.ainvoke({"messages": []}) for _ in range(3)]
+        if at_once:
+            await asyncio.gather(*calls)
+            return
+        for call in calls:
+            await call
+
+    events = await run(graph(outer))
+    assert state_of(events[-1]) == DONE
+    begun = [metadata(event) for event in of_kind(events, "node_start")]
+    (step,) = [each["step"] for each in begun if each["name"] == "outer"]
+    inside = [each for each in begun if each["name"] != "outer"]
+    assert {each["parent"] for each in inside} == {step if checkpointer is None else "outer"}
+    assert Counter(each.get("graph") for each in inside) == {None: 2, 1: 2, 2: 2}
+    assert {metadata(event)["parent"] for event in of_kind(events, "progress")} == {inside[0]["parent"]}
+    assert len(of_kind(events, "node_end")) == len(begun) == 7
+    assert artifact_text(events) == "inner " * 6
 
 
 async def test_a_question_from_a_subgraph_is_asked_and_answered() -> None:

@@ -36,6 +36,9 @@ REPORT = {
     "dig": "<dig dig>\n",
     "sift": "<sift sift>\n",
     "look": "<look>\n",
+    "one": "<one one>\n",
+    "two": "<two two>\n",
+    "three": "<three three>\n",
     "tell": "<tell tell>\n",
 }
 

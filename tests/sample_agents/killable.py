@@ -3,7 +3,8 @@
 With `always` in that file it dies there each time. A file `stand still at POINT` holds it there until it is deleted.
 
 Its graph has all that a takeover has to get right: nodes that stream text, two in parallel, a subgraph, a tool,
-a question if the request says "ask". What it writes is the same whatever happens to it on the way.
+a node that calls two graphs, a question if the request says "ask". What it writes is the same whatever happens to it
+on the way.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ from tailrace.config import Settings
 FOLDER = Path(Settings.load().data_dir)
 POINTS = [
     *("gather:start", "gather:middle", "gather:end", "left:middle", "left:end", "right:middle", "right:end"),
-    *("dig:middle", "dig:end", "sift:start", "sift:end", "look:middle", "tell:start", "tell:middle", "tell:end"),
+    *("dig:middle", "dig:end", "sift:start", "sift:end", "look:middle", "one:end", "two:end", "three:middle"),
+    *("tell:start", "tell:middle", "tell:end"),
 ]
 
 
@@ -83,24 +85,30 @@ async def look() -> str:
     return "seen"
 
 
+async def call(state: State) -> None:
+    for graph in called:
+        await graph.ainvoke({})
+
+
 async def tell(state: State) -> State:
     await node("tell")(state)
     result("findings", {"findings": [], "found": sorted(state["found"])})
     return {}
 
 
-inner = StateGraph(State)
-inner.add_node("dig", node("dig"))
-inner.add_node("sift", node("sift"))
-inner.add_edge(START, "dig")
-inner.add_edge("dig", "sift")
+def chain(*names: str) -> Any:
+    return StateGraph(State).add_sequence([(name, node(name)) for name in names]).add_edge(START, names[0]).compile()
+
+
+called = [chain("one"), chain("two", "three")]
 
 builder = StateGraph(State)
 for name in ("gather", "left", "right"):
     builder.add_node(name, node(name))
-builder.add_node("inner", inner.compile())
+builder.add_node("inner", chain("dig", "sift"))
 builder.add_node("decide", decide)
 builder.add_node("look", ToolNode([look]))
+builder.add_node("call", call)
 builder.add_node("tell", tell)
 builder.add_edge(START, "gather")
 builder.add_edge("gather", "left")
@@ -108,5 +116,6 @@ builder.add_edge("gather", "right")
 builder.add_edge(["left", "right"], "inner")
 builder.add_edge("inner", "decide")
 builder.add_edge("decide", "look")
-builder.add_edge("look", "tell")
+builder.add_edge("look", "call")
+builder.add_edge("call", "tell")
 app = AgentApp(builder, AgentCard(name="killable", description="Dies when told to.", version="1", skills=[]))

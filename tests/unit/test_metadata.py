@@ -84,7 +84,7 @@ KINDS = st.sampled_from(["node_start", "node_end", "tool_start", "tool_complete"
 ODD: st.SearchStrategy[Any] = st.none() | st.integers() | st.floats() | NAMES | st.lists(NAMES, max_size=3)
 KEYS = (
     "agent step parent name done total input output error reason supersedes ts at seq attempt asked origin "
-    "interrupted checkpoint checkpoints"
+    "interrupted checkpoint checkpoints graph"
 )
 METADATA = st.fixed_dictionaries({"kind": KINDS | ODD}, optional=dict.fromkeys(KEYS.split(), ODD))
 

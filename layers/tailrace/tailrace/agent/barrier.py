@@ -22,22 +22,25 @@ class NodeBarrier:
     """
 
     def __init__(self) -> None:
-        self._open: defaultdict[str | None, set[str]] = defaultdict(set)
+        self._namespaces: dict[str, str] = {}  # by step
+        self._open: defaultdict[str, set[str]] = defaultdict(set)
         self._ended: set[str] = set()
-        self._ended_in: Counter[str | None] = Counter()
-        self._saved_in: Counter[str | None] = Counter()
+        self._ended_in: Counter[str] = Counter()
+        self._saved_in: Counter[str] = Counter()
         self._changed = asyncio.Event()
         self.stopped = False
 
-    def begin(self, parent: str | None, step: str) -> None:
-        """Note that `step`, an execution of a node in the subgraph `parent`, has begun."""
-        self._open[parent].add(step)
+    def begin(self, namespace: str, step: str) -> None:
+        """Note that `step`, an execution of a node in the graph of the namespace, has begun; it may be noted twice."""
+        self._namespaces[step] = namespace
+        self._open[namespace].add(step)
 
-    def end(self, parent: str | None, step: str) -> None:
-        """Note that `step` in the subgraph `parent` has ended."""
-        self._open[parent].discard(step)
+    def end(self, step: str) -> None:
+        """Note that `step`, which has begun, has ended."""
+        namespace = self._namespaces[step]
+        self._open[namespace].discard(step)
         self._ended.add(step)
-        self._ended_in[parent] += 1
+        self._ended_in[namespace] += 1
         self._wake()
 
     def stop(self) -> None:
@@ -53,14 +56,15 @@ class NodeBarrier:
         """
         await self._wait_until(lambda: step in self._ended)
 
-    async def nodes_below(self, parent: str) -> None:
-        """Wait until all nodes have ended that ran in the subgraph `parent` since the last call.
+    async def nodes_in(self, namespace: str) -> None:
+        """Wait until all nodes have ended that ran in the graph of the namespace since the last call.
 
         Raises:
             EventsMissed: the stream has stopped, or was silent for too long.
         """
-        await self._wait_until(lambda: self._ended_in[parent] > self._saved_in[parent] and not self._open[parent])
-        self._saved_in[parent] = self._ended_in[parent]
+        ended, saved = self._ended_in, self._saved_in
+        await self._wait_until(lambda: ended[namespace] > saved[namespace] and not self._open[namespace])
+        saved[namespace] = ended[namespace]
 
     async def _wait_until(self, condition: Callable[[], bool]) -> None:
         silences = 0

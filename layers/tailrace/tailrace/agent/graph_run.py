@@ -24,7 +24,7 @@ from tailrace.agent.langgraph_events import Translator
 from tailrace.agent.questions import AnswerUnfit, questions_in
 from tailrace.agent.recovery.takeover import Takeover
 from tailrace.authoring import run_context
-from tailrace.authoring.emit import set_request, step_of
+from tailrace.authoring.emit import set_request
 from tailrace.config import Settings
 from tailrace.events import Details, Message
 from tailrace.inputs.request import Request
@@ -146,8 +146,8 @@ class GraphRun:
             self._translator.cached(node)
         elif node is not None:
             await barrier.node(node)
-        elif ran and (parent := step_of(namespace)):
-            await barrier.nodes_below(parent)
+        elif ran and namespace:
+            await barrier.nodes_in(namespace)
         await self._writer.flush()
         return self._writer.last
 

@@ -205,14 +205,16 @@ class Translator:
     def _task(self, task: TaskPayload | TaskResultPayload, namespace: tuple[str, ...]) -> None:
         step, parent = task["id"], _innermost(namespace)
         details = Details(step=step, parent=parent, name=task["name"])
+        self.barrier.begin("|".join(namespace), step)
         if step in self._done:
-            self.barrier.end(parent, step)
+            self.barrier.end(step)
             return
         if "triggers" in task:
             self._node = task["name"]
+            if namespace and namespace[-1].isdecimal():
+                details.graph = int(namespace[-1])
             self._nodes[parent][step] = details
             self._parents[step] = parent
-            self.barrier.begin(parent, step)
             self._writer.status("node_start", details)
             if step in self._cached:
                 self.cached(step)
@@ -251,7 +253,7 @@ class Translator:
         self._nodes.pop(details.step, None)
         self._parents.pop(details.step, None)
         self._writer.status("node_end", details)
-        self.barrier.end(details.parent, details.step)
+        self.barrier.end(details.step)
 
     def _uses_tool(self, step: str) -> bool:
         return bool(self._tools.get(step))
@@ -265,4 +267,4 @@ def _ending(inner: Details, outer: Details) -> Details:
 
 
 def _innermost(namespace: tuple[str, ...]) -> str | None:
-    return step_of(namespace[-1]) if namespace else None
+    return step_of("|".join(namespace[-2:]))

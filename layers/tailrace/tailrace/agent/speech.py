@@ -19,7 +19,7 @@ from tailrace.agent.graph import AgentGraph
 from tailrace.agent.structure import keeps_messages, may_end_at
 from tailrace.agent.texts import Texts
 from tailrace.authoring.emission import RESPONSE
-from tailrace.authoring.emit import step_of
+from tailrace.authoring.emit import steps_of
 from tailrace.events import Details
 from tailrace.stream.writer import Writer
 
@@ -77,8 +77,8 @@ class Speech:
         live = self._agent.stream == "live"
         text = str(message.text)
         if live and text and (artifact := metadata.get("artifact")) is not None:  # The author has named it.
-            steps = [step_of(each) for each in metadata.get("langgraph_checkpoint_ns", "").split("|")]
-            self._texts.write(artifact, text, step=steps[-1], parent=steps[-2] if len(steps) > 1 else None)
+            *around, step = [None, *steps_of(metadata.get("langgraph_checkpoint_ns", ""))]
+            self._texts.write(artifact, text, step=step, parent=around[-1] if around else None)
         elif live:
             if isinstance(message.content, list) or message.additional_kwargs:
                 self._reason(message, metadata)
@@ -129,7 +129,7 @@ class Speech:
         if known is None:
             namespace = metadata.get("langgraph_checkpoint_ns", "")
             nodes = [each.partition(":")[0] for each in namespace.split("|")]
-            steps = tuple(step for each in namespace.split("|") if (step := step_of(each)) is not None)
+            steps = tuple(steps_of(namespace))
             name = metadata.get("lc_agent_name") or message.name or metadata.get("langgraph_node") or self._agent.name
             known = _Message(message.id, name, steps, answers=self._may_answer(steps, nodes[0]))
             self._messages[message.id] = known

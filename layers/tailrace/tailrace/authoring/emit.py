@@ -225,8 +225,19 @@ def current_step() -> str | None:
 
 
 def step_of(namespace: str) -> str | None:
-    """The innermost step of a checkpoint namespace `node:step|node:step…`; None if it is empty."""
-    return namespace.rpartition(":")[2] or None
+    """The innermost step of a checkpoint namespace `node:step|node:step…`; None if it is empty.
+
+    Of the graphs that a step calls, the second one and those after it have a number in theirs: `node:step|1`.
+    """
+    outer, _, inner = namespace.rpartition("|")
+    if outer and inner.isdecimal():
+        inner = outer.rpartition("|")[2]
+    return inner.rpartition(":")[2] or None
+
+
+def steps_of(namespace: str) -> list[str]:
+    """All steps of a checkpoint namespace, the innermost last."""
+    return [step for each in namespace.split("|") if not each.isdecimal() and (step := step_of(each)) is not None]
 
 
 def _is_count(value: object) -> bool:

@@ -94,6 +94,8 @@ class Details(ForwardedDetails, omit_defaults=True):
     A task's COMPLETED event has its final `checkpoints`. Both have the id of LangGraph's `thread`.
     `message` is the id of the model's message that a text is part of, and `call` the id that a model gave to its call
     of a tool. `input_size` and `output_size` are the lengths, in characters, of an `input` or `output` that is cut.
+    `graph` belongs to the start of a node: of the graphs that its parent calls, the number of the one that it is in,
+    from 1. The first graph has none.
     """
 
     interrupted: bool | None = None
@@ -110,6 +112,7 @@ class Details(ForwardedDetails, omit_defaults=True):
     usage: Usage | None = None
     cost: Cost | None = None
     cached: bool | None = None
+    graph: int | None = None
 
 
 # For an event without any of them. Never changed.

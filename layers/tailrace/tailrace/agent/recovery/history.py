@@ -30,7 +30,10 @@ WORKER_LOST, WORKER_STOPPED, HANDED_OFF = "worker lost", "worker stopped", "hand
 
 
 class Step(msgspec.Struct):
-    """One execution of a node, or of a tool in a node, by the task's own agent. `began` is the seq of its start."""
+    """One execution of a node, or of a tool in a node, by the task's own agent. `began` is the seq of its start.
+
+    `graph` says which of the graphs it is in that its parent calls: 0, 1, 2 …
+    """
 
     id: str
     name: str
@@ -39,6 +42,7 @@ class Step(msgspec.Struct):
     began: int
     ended: bool = False
     superseded: bool = False
+    graph: int = 0
 
     def is_within(self, around: Step | None) -> bool:
         """Whether the step is directly inside the step `around`; None stands for the graph itself.
@@ -247,7 +251,9 @@ def _note_own(history: History, metadata: Metadata, seq: int) -> None:
         return
     elif kind in ("node_start", "tool_start"):
         tool = kind == "tool_start"
-        history.steps[step_id] = Step(step_id, metadata.name or "", metadata.parent, tool, seq)
+        history.steps[step_id] = Step(
+            step_id, metadata.name or "", metadata.parent, tool, seq, graph=metadata.graph or 0
+        )
         if metadata.asked is not None:
             before = history.delegated.get(step_id)
             if before is None or before.task != metadata.asked.task:

@@ -91,10 +91,12 @@ async def resume_plan_of(history: History, saver: BaseCheckpointSaver[Any], head
     runs_again: set[str] = set()
     waiting: dict[str, tuple[str, int]] = {}  # Interrupt id → its step, and how many answers it has.
 
-    async def visit(namespace: str, around: Step | None) -> None:
+    async def visit(outer: str, around: Step | None, graph: int = 0) -> None:
+        namespace = "" if around is None else f"{outer}|{around.name}:{around.id}".removeprefix("|")
+        namespace += f"|{graph}" if graph else ""
         pin = await _newest(saver, head, namespace, history)
         if pin is None and around is not None:
-            namespace, pin = await lasting_in(namespace)
+            namespace, pin = await lasting_in(namespace, outer)
         covered, done = 0, set[str]()
         if pin is not None:
             plan.pins[namespace] = pin
@@ -106,14 +108,19 @@ async def resume_plan_of(history: History, saver: BaseCheckpointSaver[Any], head
                     del waiting[interrupt]
             waiting.update(waiting_here)
         for step in list(history.steps.values()):
-            if step.tool or not step.is_within(around) or step.began <= covered or step.id in done | runs_again:
+            if step.tool or not step.is_within(around) or step.graph != graph or step.began <= covered:
+                continue
+            if step.id in done | runs_again:
                 continue  # A step in `runs_again` would enclose itself, which only a damaged log contains.
             runs_again.add(step.id)
-            await visit(f"{namespace}|{step.name}:{step.id}".removeprefix("|"), step)
+            for each in sorted({0, *(inner.graph for inner in history.steps.values() if inner.is_within(step))}):
+                await visit(namespace, step, each)
 
-    async def lasting_in(namespace: str) -> tuple[str, CheckpointTuple | None]:
-        """The namespace of the subgraph with `checkpointer=True` in a step, and the checkpoint that step has saved."""
-        around, _, _ = namespace.rpartition("|")
+    async def lasting_in(namespace: str, around: str) -> tuple[str, CheckpointTuple | None]:
+        """The namespace of the subgraph with `checkpointer=True` in a step, and the checkpoint that step has saved.
+
+        `around` is the namespace of the graph in which the step runs.
+        """
         lasting = lasting_namespace(namespace)
         saved = await _newest(saver, head, lasting, history)
         caller = plan.pins.get(around)
