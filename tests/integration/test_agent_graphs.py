@@ -7,7 +7,7 @@ import logging
 import random
 import string
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -19,7 +19,9 @@ from langchain_core.tools import tool
 from langgraph.config import get_stream_writer
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode
+from langgraph.pregel.remote import RemoteGraph
 from langgraph.types import interrupt
+from langgraph_sdk.schema import StreamPart
 
 from tailrace import progress, result, write
 from tests.support.events import artifact_text, message, metadata, of_kind, said, state_of
@@ -280,6 +282,38 @@ async def test_a_node_may_call_a_graph_several_times(checkpointer: bool | None, 
     assert {metadata(event)["parent"] for event in of_kind(events, "progress")} == {inside[0]["parent"]}
     assert len(of_kind(events, "node_end")) == len(begun) == 7
     assert artifact_text(events) == "inner " * 6
+
+
+class GraphElsewhere:
+    """The client of a LangGraph server whose graph has the node `far`."""
+
+    def __init__(self) -> None:
+        self.runs = self
+
+    async def stream(self, **_: Any) -> AsyncIterator[StreamPart]:
+        ending = {"error": None, "result": {}, "interrupts": []}
+        yield StreamPart("tasks", {"id": "far-1", "name": "far", "input": {}, "triggers": ["branch:to:far"]})
+        yield StreamPart("custom", {"done": 1})
+        yield StreamPart("messages", [{"type": "AIMessageChunk", "content": "here", "id": "m"}, {}])
+        yield StreamPart("tasks", {"id": "far-1", "name": "far", **ending})
+        yield StreamPart("values", {"messages": [{"type": "ai", "content": "here", "id": "m"}]})
+
+
+async def test_a_graph_elsewhere_may_be_a_node_or_be_called_in_one() -> None:
+    """What LangGraph passes on of its stream is shown: its nodes and their own events, but no messages."""
+    elsewhere: Any = RemoteGraph("far", client=GraphElsewhere(), name="far")  # type: ignore[arg-type]
+
+    async def calls_it(state: MessagesState, config: RunnableConfig) -> Any:
+        return await elsewhere.ainvoke({}, config)
+
+    for node in (elsewhere, calls_it):
+        events = await run(graph(outer=node))
+        assert state_of(events[-1]) == DONE
+        begun = named(events, "node_start")
+        assert begun["far"]["parent"] == begun["outer"]["step"]
+        (own,) = of_kind(events, "progress")
+        assert own["statusUpdate"]["status"]["message"]["parts"] == [{"data": {"done": 1}}]
+        assert artifact_text(events) == "here"
 
 
 async def test_a_question_from_a_subgraph_is_asked_and_answered() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from langchain_core.runnables import RunnableConfig
 from langgraph.types import StateSnapshot
 
-from tailrace.agent.structure import Graph
+from tailrace.agent.structure import Graph, subgraphs_of
 from tailrace.authoring.ask import Question
 
 
@@ -25,8 +25,7 @@ async def open_breakpoint(
     `graph` has the run's checkpointer, `config` its thread. `answered` has the ids of the questions with a reply.
     `stopped` says that LangGraph has stopped at a breakpoint, so that it is one although nobody knows in which graph.
     """
-    subgraphs: Any = graph.get_subgraphs(recurse=True)
-    graphs: dict[str, Graph] = {"": graph, **dict(subgraphs)}
+    graphs = {"": graph, **subgraphs_of(graph)}
     state = await graph.aget_state(config)
     fallback = _question(state, "before", list(state.next)) if stopped and state.next else None
     states = [state]

@@ -15,7 +15,7 @@ from tailrace.a2a.card import INPUT_MODES
 from tailrace.agent.answers import CheckAnswer
 from tailrace.agent.graph_input import GraphInput, MakeInput, input_of, refusals_reject
 from tailrace.agent.memory import Memory
-from tailrace.agent.structure import Graph
+from tailrace.agent.structure import Graph, subgraphs_of
 from tailrace.errors import Rejected, ThreadUnknown
 from tailrace.events import Message
 from tailrace.inputs.decode import check, has_files, outline_of, request_of
@@ -67,7 +67,7 @@ class AgentGraph:
     @cached_property
     def has_breakpoints(self) -> bool:
         """Whether the graph, or a graph in it, was compiled with `interrupt_before` or `interrupt_after`."""
-        graphs: list[Any] = [self.graph, *(each for _, each in self.graph.get_subgraphs(recurse=True))]
+        graphs = [self.graph, *subgraphs_of(self.graph).values()]
         return any(each.interrupt_before_nodes or each.interrupt_after_nodes for each in graphs)
 
     @property

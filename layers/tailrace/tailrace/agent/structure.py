@@ -12,6 +12,14 @@ from langgraph.pregel import Pregel
 Graph = Pregel[Any, Any, Any, Any]
 
 
+def subgraphs_of(graph: Graph) -> dict[str, Graph]:
+    """The subgraphs that LangGraph can find, at any depth, by the path of their nodes' names.
+
+    A graph elsewhere (`RemoteGraph`) is none: its state and its breakpoints are there.
+    """
+    return {path: each for path, each in graph.get_subgraphs(recurse=True) if isinstance(each, Pregel)}
+
+
 def keeps_messages(graph: Graph) -> bool:
     """Whether the state has `messages`. Then a message that does not come into the state is not the answer."""
     return "messages" in graph.channels

@@ -21,16 +21,16 @@ import typing
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
-from langgraph.pregel import Pregel
+from tailrace.agent.structure import Graph, subgraphs_of
 
 # LangGraph's own list decides about the types of these packages.
 _FRAMEWORKS = frozenset({"builtins", "langchain", "langchain_classic", "langchain_core", "langgraph", "pydantic"})
 
 
-def types_of(graph: Pregel[Any, Any, Any, Any]) -> set[type]:
+def types_of(graph: Graph) -> set[type]:
     """The data types that `graph` and its subgraphs name and that can be imported by their names."""
     data_types: set[type] = set()
-    for each in (graph, *(subgraph for _, subgraph in graph.get_subgraphs(recurse=True))):
+    for each in (graph, *subgraphs_of(graph).values()):
         seen: dict[int, Any] = {}
         for annotation in _annotations(each):
             _collect(annotation, data_types, seen)
