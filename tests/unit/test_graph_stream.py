@@ -168,6 +168,28 @@ async def test_nothing_is_taken_after_the_graph() -> None:
     assert taken == [((), OUTSIDE, "in time")]
 
 
+async def test_a_graph_that_is_cancelled_does_not_say_that_its_nodes_have_failed() -> None:
+    taken: list[Taken] = []
+    waits = asyncio.Event()
+
+    async def node(_: State) -> State:
+        waits.set()
+        await asyncio.Event().wait()
+        return {}
+
+    async def stopped() -> None:
+        graph = StateGraph(State).add_node("node", node).add_edge(START, "node").compile()
+        with GraphStream(lambda *part: taken.append(part)) as stream:
+            run = asyncio.create_task(graph.ainvoke({}, stream.config(None)))
+            await waits.wait()
+            stream.close()
+            run.cancel()
+            await asyncio.wait([run])
+
+    await stopped()
+    assert shown(taken) == ["start"]
+
+
 async def test_a_node_gets_the_graphs_store() -> None:
     found: list[BaseStore | None] = []
 

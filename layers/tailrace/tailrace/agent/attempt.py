@@ -278,6 +278,7 @@ class Attempt:
             with run_context.under_way(run):
                 await asyncio.wait([stream, *stops], return_when=asyncio.FIRST_COMPLETED)
             if not stream.done():
+                parts.close()
                 return await self._stop(stream, writer, translator)
             await stream
             if translator.questions:
@@ -309,6 +310,7 @@ class Attempt:
             where = f" in {translator.node}" if translator.node else ""
             return Reached("TASK_STATE_FAILED", f"The agent failed{where}: {words_of(error)}")
         finally:
+            parts.close()
             self._usage, self._models = translator.usage, translator.models
             for task in (stream, sleeping, *stops):
                 task.cancel()

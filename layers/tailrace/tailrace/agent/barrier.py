@@ -18,7 +18,6 @@ class NodeBarrier:
     """Notes which executions of nodes have begun and ended in the stream, and lets others wait for their ends.
 
     LangGraph's stream is in order: when a node's end has been read, so has everything that the node emitted.
-    `stopped` says whether the stream is no longer read.
     """
 
     def __init__(self) -> None:
@@ -28,7 +27,7 @@ class NodeBarrier:
         self._ended_in: Counter[str] = Counter()
         self._saved_in: Counter[str] = Counter()
         self._changed = asyncio.Event()
-        self.stopped = False
+        self._stopped = False
 
     def begin(self, namespace: str, step: str) -> None:
         """Note that `step`, an execution of a node in the graph of the namespace, has begun; it may be noted twice."""
@@ -45,7 +44,7 @@ class NodeBarrier:
 
     def stop(self) -> None:
         """Note that the stream is not read any more. Every wait ends with `EventsMissed`."""
-        self.stopped = True
+        self._stopped = True
         self._wake()
 
     async def node(self, step: str) -> None:
@@ -69,7 +68,7 @@ class NodeBarrier:
     async def _wait_until(self, condition: Callable[[], bool]) -> None:
         silences = 0
         while not condition():
-            if self.stopped or silences == _SILENCES:
+            if self._stopped or silences == _SILENCES:
                 raise EventsMissed("LangGraph's stream did not have the end of a node.")
             changed = self._changed
             try:

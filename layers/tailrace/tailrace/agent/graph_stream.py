@@ -42,7 +42,7 @@ class GraphStream:
         self._thread = threading.get_ident()
         self._parts: deque[StreamChunk] = deque()
         self._task: asyncio.Task[Any] | None = None
-        self._called = self._taking = False
+        self._called = self._taking = self._closed = False
         self._error: BaseException | None = None
 
     def __enter__(self) -> Self:
@@ -50,11 +50,15 @@ class GraphStream:
         return self
 
     def __exit__(self, *_: object) -> None:
-        task, self._task = self._task, None
+        self.close()
         if self._error is not None:
-            assert task is not None
-            task.uncancel()
+            assert self._task is not None
+            self._task.uncancel()
             raise self._error from None
+
+    def close(self) -> None:
+        """Take nothing any more: what a graph emits while it is being cancelled says that its nodes have failed."""
+        self._closed = True
 
     def receive(self, emission: Any) -> None:
         """Take what a thread emits that is not part of LangGraph's context. It may be called from any thread."""
@@ -82,14 +86,15 @@ class GraphStream:
 
     def _take_all(self) -> None:
         self._called = False  # before a part is taken: a later one needs a new call
-        if self._taking or self._task is None or self._error is not None:
+        if self._taking or self._closed:
             return
         self._taking = True
         try:
             while self._parts:
                 self._take(*self._parts.popleft())
         except BaseException as error:  # It must not reach the node that emits.
-            self._error = error
+            self._error, self._closed = error, True
+            assert self._task is not None
             self._task.cancel()
         finally:
             self._taking = False

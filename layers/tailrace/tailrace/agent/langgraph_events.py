@@ -85,8 +85,6 @@ class Translator:
 
     def part(self, namespace: tuple[str, ...], kind: str, data: Any) -> None:
         """Emit what a part of the stream says, if it says anything. Raises as `Writer.status` does."""
-        if self.barrier.stopped:
-            return
         if kind == "custom":
             self._custom(data, _innermost(namespace))
         elif kind == "messages":
