@@ -15,6 +15,7 @@ from langgraph.types import StateSnapshot
 
 from tailrace.agent.structure import Graph, subgraphs_of
 from tailrace.authoring.ask import Question
+from tailrace.authoring.emit import names_of
 
 
 async def open_breakpoint(
@@ -31,7 +32,7 @@ async def open_breakpoint(
     states = [state]
     while states:
         state = states.pop()
-        place = graphs.get(_names(state.config["configurable"].get("checkpoint_ns", "")))
+        place = graphs.get(names_of(state.config["configurable"].get("checkpoint_ns", "")))
         where, nodes = await _hit(graph, place, state) if place is not None else ("before", [])
         if nodes and _id(state) not in answered:
             return _question(state, where, nodes)
@@ -48,11 +49,6 @@ async def _hit(graph: Graph, place: Graph, state: StateSnapshot) -> tuple[str, l
         earlier = await graph.aget_state(state.parent_config)
         return "after", _among([task.name for task in earlier.tasks], place.interrupt_after_nodes)
     return "after", []
-
-
-def _names(namespace: str) -> str:
-    """The names of the nodes in a checkpoint namespace `node:step|node:step…`."""
-    return "|".join(segment.partition(":")[0] for segment in namespace.split("|"))
 
 
 def _id(state: StateSnapshot) -> str:

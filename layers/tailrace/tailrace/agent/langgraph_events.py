@@ -219,7 +219,7 @@ class Translator:
             return
         for interrupt in task["interrupts"]:
             self.ask(question_of(interrupt, task["name"]))  # the node that asks comes before those around it
-        details.error = shorten(str(task["error"]), _SHOWN) if task["error"] else None
+        details.error = None if task["error"] is None else _words_of(task["error"])
         details.interrupted = True if task["interrupts"] else None
         # The first to fail is the innermost. A node that ends well has handled the failures of its inner nodes.
         self._failed = (self._failed or task["name"]) if details.error is not None else ""
@@ -239,7 +239,7 @@ class Translator:
     def _end_inside(self, outer: Details) -> None:
         """Emit the ends of tools and nodes in a step that ends: an inner node that left by a `Command` has no own."""
         for tool in self._tools.pop(outer.step, {}).values():
-            self._status(EmittedStatus("tool_complete", None, None, _ending(tool, outer)), None)
+            self._writer.status("tool_complete", _ending(tool, outer))  # its delegated task may still be open
         for node in list(self._nodes.get(outer.step, {}).values()):
             details = _ending(node, outer)
             self._end_inside(details)
@@ -262,6 +262,13 @@ def _ending(inner: Details, outer: Details) -> Details:
     return Details(
         step=inner.step, parent=inner.parent, name=inner.name, error=outer.error, interrupted=outer.interrupted
     )
+
+
+def _words_of(error: Any) -> str:
+    """What is shown of a node's error. LangGraph cancels the other nodes of a step when one has failed."""
+    if isinstance(error, asyncio.CancelledError):
+        return "It was cancelled."
+    return shorten(str(error) or type(error).__name__, _SHOWN)
 
 
 def _innermost(namespace: tuple[str, ...]) -> str | None:

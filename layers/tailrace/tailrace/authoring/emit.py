@@ -240,6 +240,11 @@ def steps_of(namespace: str) -> list[str]:
     return [step for each in namespace.split("|") if not each.isdecimal() and (step := step_of(each)) is not None]
 
 
+def names_of(namespace: str) -> str:
+    """The names of the nodes in a checkpoint namespace, as `node|node…`."""
+    return "|".join(each.partition(":")[0] for each in namespace.split("|") if not each.isdecimal())
+
+
 def _is_count(value: object) -> bool:
     return value is None or type(value) is float or (type(value) is int and abs(value) <= MAX_INTEGER)
 

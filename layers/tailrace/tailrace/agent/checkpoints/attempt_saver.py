@@ -32,6 +32,7 @@ from langgraph.checkpoint.base import (
 from langgraph.constants import START
 from langgraph.types import Interrupt
 
+from tailrace.authoring.emit import names_of
 from tailrace.decoding import check_depth
 
 _ERROR, _INTERRUPT, _PACKED = "__error__", "__interrupt__", "__tailrace__"
@@ -188,7 +189,7 @@ def is_lasting(namespace: str) -> bool:
 
 def lasting_namespace(namespace: str) -> str:
     """The namespace of a subgraph with `checkpointer=True` that is called where another one would have `namespace`."""
-    return "|".join(part.partition(":")[0] for part in namespace.split("|"))
+    return names_of(namespace)
 
 
 def is_within(saved: CheckpointTuple, parents: Mapping[str, str]) -> bool:
