@@ -12,7 +12,7 @@ from pathlib import Path
 import boto3
 import pytest
 
-from tailrace.errors import TaskUnknown
+from tailrace.errors import LogUnavailable, TaskUnknown
 from tailrace.log.dynamodb import DynamoDBLog
 from tailrace.push.dynamodb import DynamoDBWebhooks
 from tailrace.push.sqlite import SQLiteWebhooks
@@ -38,6 +38,11 @@ class TestMemoryWebhooks(WebhooksContract):
 
 
 class TestSQLiteWebhooks(WebhooksContract):
+    async def test_a_file_of_which_nobody_can_say_whether_it_exists_is_unavailable(self, tmp_path: Path) -> None:
+        hooks = SQLiteWebhooks(tmp_path / ("x" * 300) / "push.sqlite3")
+        with pytest.raises(LogUnavailable, match="could not be reached"):
+            await hooks.list("t")
+
     @pytest.fixture
     async def hooks(self, clock: Clock, tmp_path: Path) -> AsyncIterator[SQLiteWebhooks]:
         hooks = SQLiteWebhooks(tmp_path / "push.sqlite3", ttl_s=TTL_S, clock=clock)

@@ -88,6 +88,33 @@ async def test_what_arrives_during_a_put_goes_into_the_next_one() -> None:
     await writer.close()
 
 
+async def test_of_what_waits_when_a_run_is_stopped_the_first_4_mb_are_written_and_the_end_at_once() -> None:
+    """A node may emit faster than the log takes its events. Its cancel does not wait for all of them."""
+    log = await new_log()
+    log.gate.clear()
+    writer = new_writer(log)
+    writer.status("progress", text="first")
+    await eventually(lambda: log.puts)
+    for number in range(100):
+        writer.status("progress", text=f"{number:>100000}")
+    writer.text("response", "dropped too")
+    writer.drop()
+    writer.status("state", state="TASK_STATE_CANCELED")
+    log.gate.set()
+    await writer.flush()
+    *kept, end = await everything(log)
+    texts = [each["statusUpdate"]["status"]["message"]["parts"][0]["text"].strip() for each in kept]
+    assert texts == ["first", *map(str, range(len(kept) - 1))]
+    assert 35 <= len(kept) <= 40
+    assert end["statusUpdate"]["status"]["state"] == "TASK_STATE_CANCELED"
+    assert end["statusUpdate"]["metadata"][EXTENSION]["seq"] == writer.last == len(kept) + 2
+    writer.drop()
+    writer.status("state")
+    await writer.flush()
+    assert writer.last == len(kept) + 3
+    await writer.close()
+
+
 async def test_text_deltas_that_wait_together_are_one_event_and_the_same_text() -> None:
     log = await new_log()
     writer = new_writer(log)

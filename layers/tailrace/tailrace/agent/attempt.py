@@ -340,6 +340,7 @@ class Attempt:
         if writer.broken.is_set():
             await writer.flush()  # raises what broke it
         if self._canceled.is_set():
+            writer.drop()
             return Reached("TASK_STATE_CANCELED", CANCELED)
         if self._lease.expired:
             # The whole process stood still, so it is not the node's fault.

@@ -39,7 +39,10 @@ class SQLiteFile:
     @property
     def exists(self) -> bool:
         """Whether some process has used the file."""
-        return self._connection is not None or self._path.exists()
+        try:
+            return self._connection is not None or self._path.exists()
+        except OSError:  # The operation meets the same error and reports it.
+            return True
 
     async def run(self, operation: Callable[[sqlite3.Connection], T]) -> T:
         """What `operation` returns. It must not leave a cursor open.

@@ -30,6 +30,8 @@ Speech = Literal["message", "reasoning", "tool_call"]
 
 # Maximum length of a text event, so that a burst of deltas never makes one that is too large for the log.
 _MAX_TEXT = 32_000
+# What the writer keeps of the events that wait when they are dropped.
+_KEPT_BYTES = 4_000_000
 # How many turns of the event loop a node's start waits: LangGraph takes six until the code of an async node runs.
 _TURNS = 8
 # A larger event is packed once before it gets its seq, so that one that does not fit can be refused.
@@ -168,6 +170,18 @@ class Writer:
         if self._error is not None:
             raise self._error
 
+    def drop(self) -> None:
+        """Forget the events that wait, but for the first 4 MB: the log would still take them long after the end of a
+        run that has been stopped."""
+        self._seal()
+        size = 0
+        for index, event in enumerate(self._waiting):
+            size += len(event)
+            if size > _KEPT_BYTES:
+                self._next_seq -= len(self._waiting) - index
+                del self._waiting[index:]
+                return
+
     async def close(self) -> None:
         """Stop. Events that were not flushed may be lost."""
         self._loop.cancel()
@@ -275,12 +289,11 @@ class Writer:
         self._seal()
         self._work.clear()
         self._urgent.clear()
-        waiting, self._waiting = self._waiting, []
-        seq = self._next_seq - len(waiting)
-        for events_of_batch in split(waiting):
-            batch = Batch(seq, self._source.attempt, events_of_batch)
+        end = self._next_seq
+        while self._waiting and (seq := self._next_seq - len(self._waiting)) < end:
+            batch = Batch(seq, self._source.attempt, next(split(self._waiting)))
+            del self._waiting[: len(batch.events)]
             await self._put_batch(batch)
-            seq = batch.last + 1
 
     async def _put_batch(self, batch: Batch) -> None:
         await self._append(batch)
