@@ -137,6 +137,47 @@ async def test_a_stream_that_is_cancelled_closes_its_chunks_and_leaves_nothing_b
     assert len(asyncio.all_tasks() - before) <= 1
 
 
+async def test_a_stream_that_is_cancelled_again_while_it_closes_ends_its_closing_and_leaves_nothing_behind() -> None:
+    """As by a server that stops, and whose patience ends meanwhile."""
+    closing = asyncio.Event()
+
+    async def chunks() -> AsyncGenerator[bytes]:
+        try:
+            yield b"id: 1\ndata: one\n\n"
+            await asyncio.Event().wait()
+        finally:
+            closing.set()
+            await asyncio.Event().wait()
+
+    reader, before = Reader(), asyncio.all_tasks()
+    stream = EventStreamResponse(chunks(), Settings())(_SCOPE, reader.receive, reader.send)
+    serving = asyncio.create_task(stream)
+    await reader.has_body.wait()
+    serving.cancel()
+    await closing.wait()
+    serving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await serving
+    assert len(asyncio.all_tasks() - before) <= 1
+
+
+async def test_an_error_in_closing_is_the_responses_also_if_that_is_cancelled() -> None:
+    async def chunks() -> AsyncGenerator[bytes]:
+        try:
+            yield b"id: 1\ndata: one\n\n"
+            await asyncio.Event().wait()
+        finally:
+            raise ValueError("broken")
+
+    reader = Reader()
+    serving = asyncio.create_task(EventStreamResponse(chunks(), Settings())(_SCOPE, reader.receive, reader.send))
+    await reader.has_body.wait()
+    await asyncio.sleep(0)  # it waits now
+    serving.cancel()
+    with pytest.raises(ValueError, match="broken"):
+        await serving
+
+
 async def test_a_reader_that_takes_nothing_ends_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream_response, "_SEND_TIMEOUT_S", 0.05)
     reader, chunks = StalledReader(), Chunks(endless=True)

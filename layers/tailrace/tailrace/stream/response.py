@@ -124,11 +124,8 @@ class EventStreamResponse(EventSourceResponse):
         finally:
             self._limit = None
             watched.discard(at_shutdown)
-            sending.cancel()
-            await asyncio.wait([sending])
-        if not sending.cancelled():
-            sending.result()  # or its error
-        elif self._shuts_down and self.active:
+            await _ended(sending)
+        if sending.cancelled() and self._shuts_down and self.active:
             # The chunks were cancelled while they waited, or in a `send`: it sends all of a chunk or nothing.
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LAST_SEND_TIMEOUT_S):
@@ -158,3 +155,22 @@ class EventStreamResponse(EventSourceResponse):
         """Let the time limit be over now, if it is not over yet."""
         if self._limit is not None and not self._limit.expired():
             self._limit.reschedule(0)
+
+
+async def _ended(sending: asyncio.Task[None]) -> None:
+    """Cancel a task and wait until it has ended; raise its error, if it has one.
+
+    It may take its time. If that is too long for a server, which then cancels the request once more, so is it.
+    """
+    cancelled: asyncio.CancelledError | None = None
+    sending.cancel()
+    while not sending.done():
+        try:
+            await asyncio.wait([sending])
+        except asyncio.CancelledError as error:
+            cancelled = error
+            sending.cancel()
+    if not sending.cancelled():
+        sending.result()
+    if cancelled is not None:
+        raise cancelled
