@@ -10,6 +10,7 @@ import itertools
 import socket
 import zlib
 from collections.abc import AsyncIterator, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -333,3 +334,18 @@ async def test_who_asks_one_of_our_agents_is_not_redirected_to_another_place(to:
         with pytest.raises(AgentError, match=said):
             await ours.call("GetTask", {"id": "t"})
     assert all(path.startswith("/agents/ours/") for path in asked)
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"])
+async def test_certificates_that_cannot_be_read_are_an_error_that_names_the_setting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None
+) -> None:
+    path = tmp_path / "authorities.pem"
+    if content is not None:
+        path.write_text(content)
+    monkeypatch.setenv("SSL_CERT_FILE", str(path))
+    settings = Settings(peer_origins="http://127.0.0.1:1")
+    async with new_http() as http:
+        client = AgentClient(http, "http://127.0.0.1:1/", owner="me", settings=settings)
+        with pytest.raises(AgentError, match=f"SSL_CERT_FILE has value '{path}', but must be"):
+            await client.task("t")

@@ -10,6 +10,7 @@ of them have to start.
 
 from __future__ import annotations
 
+import os
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -34,7 +35,7 @@ class Transport(httpx.AsyncBaseTransport):
     """Sends requests with the extension `OUTSIDE` to public addresses only, and all others to any address.
 
     Raises:
-        AgentError: a host could not be resolved, or has an internal address.
+        AgentError: a host could not be resolved, or has an internal address; or the certificates cannot be read.
     """
 
     def __init__(self) -> None:
@@ -78,4 +79,11 @@ class Transport(httpx.AsyncBaseTransport):
 
     @cached_property
     def _certificates(self) -> ssl.SSLContext:
-        return httpx.create_ssl_context()
+        try:
+            return httpx.create_ssl_context()
+        except OSError as error:
+            path = os.environ.get("SSL_CERT_FILE", "")
+            raise AgentError(
+                f"The certificates of the authorities cannot be read ({error}). SSL_CERT_FILE has value {path!r}, but "
+                "must be empty or the path of a file of certificates (PEM)."
+            ) from None
