@@ -6,7 +6,6 @@ import re
 
 from tests.bench.report import BenchError
 
-_TS = re.compile(rb'"ts":(\d+),"attempt"')
 # Paced events carry two times in the place of counts: when the event was emitted, and when it was due (ns).
 _SENT = re.compile(rb'"done":(\d+),"total":(\d+)')
 
@@ -56,10 +55,6 @@ class Counter:
         """The frames of all our events that were kept."""
         frames = b"".join(self._kept or []).split(b"\n\n")
         return b"".join(frame + b"\n\n" for frame in frames if frame.startswith(b"id: "))
-
-    def server_times(self) -> list[int]:
-        """When the server made each event, in ms by its clock, of the events that were kept."""
-        return [int(ts) for ts in _TS.findall(self.frames())]
 
     def events_per_s(self, since: int, before: int = 0) -> float:
         """The rate of all events after event `before`, from the time `since` (ns) to the last arrival."""
