@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import string
@@ -441,6 +442,39 @@ async def test_a_question_too_large_for_the_log_fails_the_task() -> None:
         return {}
 
     assert "the limit is 390,000 bytes" in failure(await run(graph(ask)))
+
+
+async def test_an_event_that_cannot_be_written_fails_the_task_of_a_node_that_ignores_its_cancel(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tailrace.agent.attempt.CLEANUP_S", 0.1)
+    released = asyncio.Event()
+
+    async def stubborn(_: MessagesState) -> None:
+        progress("".join(random.Random(7).choices(string.printable, k=1_000_000)))
+        while not released.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await released.wait()
+
+    async with agent(graph(stubborn)) as served:
+        task = (await served.result("SendMessage", {"message": message("hello")}))["task"]
+        released.set()
+    assert task["status"]["state"] == "TASK_STATE_FAILED"
+    assert "the limit is 390,000 bytes" in task["status"]["message"]["parts"][0]["text"]
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError, SystemExit, KeyboardInterrupt])
+async def test_whatever_an_emitted_value_raises_fails_its_task_only(error: type[BaseException]) -> None:
+    class Odd:
+        def model_dump(self, **_: Any) -> Any:
+            raise error("no dump")
+
+    async def emits(_: MessagesState) -> None:
+        get_stream_writer()(Odd())
+
+    events = await run(graph(emits))
+    assert state_of(events[-1]) == "TASK_STATE_FAILED"
+    assert said(events[-1]) == f"The agent failed in emits: {error.__name__}: no dump"
 
 
 async def test_a_result_that_is_too_large_or_not_json_fails_the_task_with_a_reason() -> None:

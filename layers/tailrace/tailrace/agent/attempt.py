@@ -271,15 +271,14 @@ class Attempt:
         )
         contain_exits(asyncio.get_running_loop())
         stream = contained(graph_run.stream(run, control))
-        reasons = (self._canceled, self._fenced, self._overrun, writer.broken)
+        reasons = (self._canceled, self._fenced, self._overrun, writer.broken, parts.failed)
         stops = [asyncio.create_task(reason.wait()) for reason in reasons]
         sleeping = asyncio.create_task(self._drain_to_sleep(self._sleep, control, run))
         try:
             with run_context.under_way(run):
                 await asyncio.wait([stream, *stops], return_when=asyncio.FIRST_COMPLETED)
             if not stream.done():
-                parts.close()
-                return await self._stop(stream, writer, translator)
+                return await self._stop(stream, writer, translator, parts)
             await stream
             if translator.questions:
                 return Reached(*asking(translator.questions))
@@ -324,14 +323,19 @@ class Attempt:
             control.request_drain(_SLEEPS)
             run.draining.set()
 
-    async def _stop(self, stream: asyncio.Task[None], writer: Writer, translator: Translator) -> Reached:
+    async def _stop(
+        self, stream: asyncio.Task[None], writer: Writer, translator: Translator, parts: GraphStream
+    ) -> Reached:
         """Stop the graph. Return what the run comes to.
 
         Raises:
             Fenced, LogUnavailable: this attempt must not write any more.
+            Exception: a part of the graph's stream could not be taken.
         """
+        parts.close()
         translator.barrier.stop()
-        stream.cancel()
+        if not stream.cancelling():  # A second cancel would stop its nodes' clean-up.
+            stream.cancel()
         await asyncio.wait([stream], timeout=CLEANUP_S)
         if stream.done() and not stream.cancelled():
             stream.exception()  # mark an error of the clean-up as seen
@@ -342,6 +346,8 @@ class Attempt:
         if self._canceled.is_set():
             writer.drop()
             return Reached("TASK_STATE_CANCELED", CANCELED)
+        if parts.error is not None:
+            raise parts.error
         if self._lease.expired:
             # The whole process stood still, so it is not the node's fault.
             raise Fenced(self.task_id, self._head.attempt, writer.last + 1)

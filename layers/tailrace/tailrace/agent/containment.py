@@ -25,6 +25,10 @@ _running: Context | None = None
 class ProcessExit(Exception):
     """A run's code raised SystemExit or KeyboardInterrupt. That exception is the `__cause__`."""
 
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(f"{type(error).__name__}: {error}")
+        self.__cause__ = error
+
 
 class Contained(Coroutine[Any, Any, T]):
     """A coroutine that raises `ProcessExit` where `inner` raises SystemExit or KeyboardInterrupt.
@@ -86,7 +90,7 @@ def _step(context: Context, step: Callable[..., Any], *arguments: Any) -> Any:
     try:
         return step(*arguments)
     except (SystemExit, KeyboardInterrupt) as error:
-        raise ProcessExit(f"{type(error).__name__}: {error}") from error
+        raise ProcessExit(error) from error
     finally:
         _running = None
 

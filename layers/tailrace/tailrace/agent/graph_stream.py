@@ -22,6 +22,8 @@ from langgraph.pregel.protocol import StreamChunk, StreamProtocol
 from langgraph.runtime import Runtime
 from langgraph.store.base import BaseStore
 
+from tailrace.agent.containment import ProcessExit
+
 # The kind of a part that does not come from LangGraph.
 OUTSIDE = "outside"
 
@@ -32,8 +34,8 @@ class GraphStream:
     The kinds are LangGraph's stream modes `custom`, `messages` and `tasks`, of the graph and all its subgraphs, and
     `OUTSIDE`. A part of another thread is taken in the loop's next turn, or before the next part of the loop's own.
 
-    The graph runs in a `with` block. If `take` raises, no part is taken any more, the block's task is cancelled, and
-    the block raises what `take` has raised. Nothing is taken after the block.
+    The graph runs in a `with` block. If `take` raises, no part is taken any more, `error` is what it has raised, and
+    `failed` is set. The block's task is cancelled, and the block raises `error`. Nothing is taken after the block.
     """
 
     def __init__(self, take: Callable[[tuple[str, ...], str, Any], None]) -> None:
@@ -43,7 +45,8 @@ class GraphStream:
         self._parts: deque[StreamChunk] = deque()
         self._task: asyncio.Task[Any] | None = None
         self._called = self._taking = self._closed = False
-        self._error: BaseException | None = None
+        self.error: Exception | None = None
+        self.failed = asyncio.Event()
 
     def __enter__(self) -> Self:
         self._task = asyncio.current_task()
@@ -51,10 +54,10 @@ class GraphStream:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-        if self._error is not None:
+        if self.error is not None:
             assert self._task is not None
             self._task.uncancel()
-            raise self._error from None
+            raise self.error from self.error.__cause__
 
     def close(self) -> None:
         """Take nothing any more: what a graph emits while it is being cancelled says that its nodes have failed."""
@@ -93,9 +96,10 @@ class GraphStream:
             while self._parts:
                 self._take(*self._parts.popleft())
         except BaseException as error:  # It must not reach the node that emits.
-            self._error, self._closed = error, True
-            assert self._task is not None
-            self._task.cancel()
+            self.error, self._closed = error if isinstance(error, Exception) else ProcessExit(error), True
+            self.failed.set()
+            if self._task is not None:
+                self._task.cancel()
         finally:
             self._taking = False
 
