@@ -26,8 +26,18 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
         selector.select = select
 
+    def pass_(self, seconds: float) -> None:
+        self._virtual_now += seconds
+
     def time(self) -> float:
         return self._virtual_now
+
+
+def let_pass(seconds: float) -> None:
+    """Let time pass in this turn of the virtual loop, as code does that blocks it."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    loop.pass_(seconds)
 
 
 def run_in_virtual_time(main: Coroutine[Any, Any, T]) -> T:

@@ -12,11 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tailrace.errors import EventTooLarge, Fenced, LogUnavailable
-from tailrace.events import EXTENSION, Part, Source
+from tailrace.events import EXTENSION, Details, Part, Source
 from tailrace.log import MAX_ITEM_BYTES, Batch, Head
 from tailrace.log.memory import MemoryLog
 from tailrace.stream.writer import Writer
 from tests.support.conditions import eventually
+from tests.support.virtual_time import let_pass, run_in_virtual_time
 
 SOURCE = Source("t", "c", "a", 1)
 
@@ -86,6 +87,27 @@ async def test_what_arrives_during_a_put_goes_into_the_next_one() -> None:
     assert [batch.seq for batch in await log.read("t", 1)] == [2, 3]
     assert await log.last("t") == 52
     await writer.close()
+
+
+@pytest.mark.parametrize(("turn_s", "most"), [(0.0, 12), (0.02, 4)])
+def test_a_nodes_start_waits_some_turns_of_the_loop_but_no_longer_than_the_emit_interval(
+    turn_s: float, most: int
+) -> None:
+    async def turns_until_a_put() -> int:
+        log = await new_log()
+        writer = new_writer(log)
+        writer.status("node_start", Details(step="s", name="node"))
+        turns = 0
+        while not log.puts:
+            turns += 1
+            let_pass(turn_s)
+            await asyncio.sleep(0)
+        await writer.close()
+        return turns
+
+    turns = run_in_virtual_time(turns_until_a_put())
+    assert (turns > 6) == (turn_s == 0)
+    assert turns <= most
 
 
 async def test_of_what_waits_when_a_run_is_stopped_the_first_4_mb_are_written_and_the_end_at_once() -> None:

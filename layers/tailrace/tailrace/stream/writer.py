@@ -256,7 +256,8 @@ class Writer:
         next_put = clock()
         while True:
             await self._work.wait()
-            while self._turns and not self._urgent.is_set():
+            longest = clock() + self._interval_s  # A turn may take long, if other tasks of the process are busy.
+            while self._turns and not self._urgent.is_set() and clock() < longest:
                 self._turns -= 1
                 await asyncio.sleep(0)
             if (pause := next_put - clock()) > 0 and not self._urgent.is_set():
@@ -289,6 +290,7 @@ class Writer:
         self._seal()
         self._work.clear()
         self._urgent.clear()
+        self._turns = 0
         end = self._next_seq
         while self._waiting and (seq := self._next_seq - len(self._waiting)) < end:
             batch = Batch(seq, self._source.attempt, next(split(self._waiting)))
