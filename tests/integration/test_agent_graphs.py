@@ -285,6 +285,37 @@ async def test_a_node_may_call_a_graph_several_times(checkpointer: bool | None, 
     assert artifact_text(events) == "inner " * 6
 
 
+async def test_a_node_in_a_thread_may_call_a_graph_without_await() -> None:
+    def inner(_: MessagesState) -> dict[str, Any]:
+        write("inner ")
+        return {"messages": [("ai", f"It is {interrupt('Which?')}.")]}
+
+    called = graph(inner).compile()
+
+    def outer(state: MessagesState) -> Any:
+        return called.invoke(state)
+
+    async with agent(graph(outer)) as served:
+        task = (await served.result("SendMessage", {"message": message("hello")}))["task"]
+        assert task["status"]["message"]["parts"][0]["text"] == "Which?"
+        reply = message("blue", taskId=task["id"])
+        await served.result("SendMessage", {"message": reply})
+        events = await served.events(task["id"])
+    assert state_of(events[-1]) == DONE
+    begun = named(events, "node_start")
+    assert begun["inner"]["parent"] == begun["outer"]["step"]
+    assert artifact_text(events).endswith("It is blue.")
+
+
+async def test_an_async_node_that_calls_a_graph_without_await_is_told_so() -> None:
+    called = graph(inner=lambda state: {}).compile()
+
+    async def outer(state: MessagesState) -> Any:
+        return called.invoke(state)
+
+    assert "without await: use ainvoke or astream" in failure(await run(graph(outer)))
+
+
 class GraphElsewhere:
     """The client of a LangGraph server whose graph has the node `far`."""
 

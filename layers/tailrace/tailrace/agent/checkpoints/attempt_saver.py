@@ -16,8 +16,9 @@ newest checkpoint of a namespace only if that is this task's own.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from typing import Any
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from typing import Any, TypeVar
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
@@ -34,6 +35,8 @@ from langgraph.types import Interrupt
 
 from tailrace.authoring.emit import names_of
 from tailrace.decoding import check_depth
+
+T = TypeVar("T")
 
 _ERROR, _INTERRUPT, _PACKED = "__error__", "__interrupt__", "__tailrace__"
 # LangGraph's key in the metadata of a checkpoint that says only how a channel has changed since an earlier one.
@@ -74,6 +77,7 @@ class AttemptSaver(BaseCheckpointSaver[Any]):
         self._task = task
         self._begun = begun
         self._first: asyncio.Future[RunnableConfig] | None = None
+        self._loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
         # By namespace: the id of the newest checkpoint, and the step before the task's first one.
         self._newest = {namespace: str(pin.checkpoint["id"]) for namespace, pin in pins.items()}
         self._bases = {namespace: base_of(pin) for namespace, pin in pins.items()}
@@ -162,6 +166,36 @@ class AttemptSaver(BaseCheckpointSaver[Any]):
         self._pins.pop(namespace, None)
         self._newest[namespace] = checkpoint["id"]
         return saved
+
+    # A node in a thread may call a graph without `await`.
+
+    def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        return self._awaited(self.aget_tuple(config))
+
+    def put(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        return self._awaited(self.aput(config, checkpoint, metadata, new_versions))
+
+    def put_writes(
+        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
+    ) -> None:
+        self._awaited(self.aput_writes(config, writes, task_id, task_path))
+
+    def _awaited(self, call: Coroutine[Any, Any, T]) -> T:
+        """The result of the call, which is made on the event loop.
+
+        Raises:
+            RuntimeError: the event loop itself would have to wait.
+        """
+        if threading.get_ident() == self._thread:
+            call.close()
+            raise RuntimeError("An async node has called a graph without await: use ainvoke or astream.")
+        return asyncio.run_coroutine_threadsafe(call, self._loop).result()
 
     async def settle(self) -> None:
         """Wait until the first checkpoint is saved, if it has been begun."""
