@@ -137,7 +137,10 @@ async def test_a_stream_that_is_cancelled_closes_its_chunks_and_leaves_nothing_b
     assert len(asyncio.all_tasks() - before) <= 1
 
 
-async def test_a_stream_that_is_cancelled_again_while_it_closes_ends_its_closing_and_leaves_nothing_behind() -> None:
+@pytest.mark.parametrize("kind", [Reader, StalledReader])
+async def test_a_stream_that_is_cancelled_again_while_it_closes_ends_its_closing_and_leaves_nothing_behind(
+    kind: type[Reader],
+) -> None:
     """As by a server that stops, and whose patience ends meanwhile."""
     closing = asyncio.Event()
 
@@ -149,7 +152,7 @@ async def test_a_stream_that_is_cancelled_again_while_it_closes_ends_its_closing
             closing.set()
             await asyncio.Event().wait()
 
-    reader, before = Reader(), asyncio.all_tasks()
+    reader, before = kind(), asyncio.all_tasks()
     stream = EventStreamResponse(chunks(), Settings())(_SCOPE, reader.receive, reader.send)
     serving = asyncio.create_task(stream)
     await reader.has_body.wait()
