@@ -1,4 +1,4 @@
-"""The events that LangGraph graphs cause: models, tools, subgraphs and failures."""
+"""The events that LangGraph graphs cause: models, tools and failures."""
 
 from __future__ import annotations
 
@@ -7,80 +7,29 @@ import contextlib
 import logging
 import random
 import string
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
 from langchain.agents import create_agent
-from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
-from langchain_core.messages import AIMessage, BaseMessage, ToolCall
+from langchain_core.messages import AIMessage, ToolCall
 from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import tool
 from langgraph.config import get_stream_writer
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode
-from langgraph.pregel.remote import RemoteGraph
 from langgraph.types import interrupt
-from langgraph_sdk.schema import StreamPart
 
 from tailrace import progress, result, write
 from tests.support.events import artifact_text, message, metadata, of_kind, said, state_of
+from tests.support.graphs import failure, graph, model, named, run
 from tests.support.in_process import agent
 
 DONE, FAILED, ASKED = "TASK_STATE_COMPLETED", "TASK_STATE_FAILED", "TASK_STATE_INPUT_REQUIRED"
-Events = list[dict[str, Any]]
-
-
-class Model(GenericFakeChatModel):
-    """Streams its replies word by word; tool calls come in one piece."""
-
-    def bind_tools(self, *_: Any, **__: Any) -> Any:
-        return self
-
-
-def model(*replies: str | BaseMessage, **options: Any) -> Model:
-    def messages() -> Iterator[BaseMessage]:
-        for reply in replies:
-            yield AIMessage(reply) if isinstance(reply, str) else reply
-
-    return Model(messages=messages(), **options)  # type: ignore[arg-type]
 
 
 def calling(*names: str) -> AIMessage:
     calls = [ToolCall(name=name, args={"place": "here"}, id=f"call-{name}") for name in names]
     return AIMessage("Let me look.", tool_calls=calls)
-
-
-def graph(*nodes: Callable[..., Any], **named: Any) -> StateGraph[MessagesState]:
-    """Return a graph that runs the nodes in sequence."""
-    sequence: list[Any] = [*nodes, *named.items()]
-    first = next(iter(named)) if not nodes else nodes[0].__name__
-    return StateGraph(MessagesState).add_sequence(sequence).add_edge(START, first)
-
-
-async def run(builder: Any, text: str = "hello", **options: Any) -> Events:
-    """Run the graph once; return its events. `options` are passed to AgentApp."""
-    async with agent(builder, options=options) as served:
-        task = (await served.result("SendMessage", {"message": message(text)}))["task"]
-        events = await served.events(task["id"])
-        texts = [each["parts"][0]["text"] for each in task.get("artifacts", []) if each["name"] == "response"]
-        assert texts in ([], [artifact_text(events)])  # the task has the same text as its stream
-        return events
-
-
-def named(events: Events, kind: str) -> dict[str, dict[str, Any]]:
-    return {metadata(event)["name"]: metadata(event) for event in of_kind(events, kind)}
-
-
-def failure(events: Events) -> str:
-    assert state_of(events[-1]) == FAILED
-    text = said(events[-1])
-    wire = str(events)
-    assert "Traceback" not in wire
-    assert 'File "' not in wire
-    assert ".py" not in wire
-    return text
 
 
 # Models
@@ -227,148 +176,6 @@ async def test_parallel_tool_calls_are_separate_steps_and_a_failure_has_a_reason
     assert "error" not in ends["look"]
     assert ends["stumble"]["error"] == "ValueError: Stumbled here."
     assert state_of(events[-1]) == DONE
-
-
-# Subgraphs
-
-
-async def test_events_of_a_nested_subgraph_name_their_step_and_parent() -> None:
-    async def inmost(state: MessagesState) -> dict[str, Any]:
-        progress("Deep down.")
-        get_stream_writer()("LangGraph's own.")
-        write("Written. ", artifact="notes")
-        result("findings", {"findings": []})
-        return {"messages": [await model("one two").ainvoke(state["messages"])]}
-
-    middle = graph(inmost).compile()
-    events = await run(graph(outer=graph(middle=middle).compile()))
-    steps = {name: each["step"] for name, each in named(events, "node_start").items()}
-    parents = {name: each.get("parent") for name, each in named(events, "node_start").items()}
-    assert parents == {"outer": None, "middle": steps["outer"], "inmost": steps["middle"]}
-    assert {name: each["step"] for name, each in named(events, "node_end").items()} == steps
-    ours, theirs = of_kind(events, "progress")
-    tokens = of_kind(events, "token")
-    for event in (ours, *tokens, *of_kind(events, "result")):
-        assert (metadata(event)["step"], metadata(event)["parent"]) == (steps["inmost"], steps["middle"])
-    assert (said(theirs), metadata(theirs)["parent"]) == ("LangGraph's own.", steps["middle"])
-    assert (artifact_text(events), artifact_text(events, "notes")) == (
-        "one two",
-        "Written. ",
-    )  # once, not once per level
-
-
-@pytest.mark.parametrize(("checkpointer", "at_once"), [(None, False), (None, True), (True, False)])
-async def test_a_node_may_call_a_graph_several_times(checkpointer: bool | None, at_once: bool) -> None:
-    async def inner(_: MessagesState) -> None:
-        get_stream_writer()("LangGraph's own.")
-        write("inner ")
-
-    called = graph(inner=inner, then=inner).compile(checkpointer=checkpointer)
-
-    async def outer(_: MessagesState) -> None:
-        calls = [called.ainvoke({"messages": []}) for _ in range(3)]
-        if at_once:
-            await asyncio.gather(*calls)
-            return
-        for call in calls:
-            await call
-
-    events = await run(graph(outer))
-    assert state_of(events[-1]) == DONE
-    begun = [metadata(event) for event in of_kind(events, "node_start")]
-    (step,) = [each["step"] for each in begun if each["name"] == "outer"]
-    inside = [each for each in begun if each["name"] != "outer"]
-    assert {each["parent"] for each in inside} == {step if checkpointer is None else "outer"}
-    assert Counter(each.get("graph") for each in inside) == {None: 2, 1: 2, 2: 2}
-    assert {metadata(event)["parent"] for event in of_kind(events, "progress")} == {inside[0]["parent"]}
-    assert len(of_kind(events, "node_end")) == len(begun) == 7
-    assert artifact_text(events) == "inner " * 6
-
-
-async def test_a_node_in_a_thread_may_call_a_graph_without_await() -> None:
-    def inner(_: MessagesState) -> dict[str, Any]:
-        write("inner ")
-        return {"messages": [("ai", f"It is {interrupt('Which?')}.")]}
-
-    called = graph(inner).compile()
-
-    def outer(state: MessagesState) -> Any:
-        return called.invoke(state)
-
-    async with agent(graph(outer)) as served:
-        task = (await served.result("SendMessage", {"message": message("hello")}))["task"]
-        assert task["status"]["message"]["parts"][0]["text"] == "Which?"
-        reply = message("blue", taskId=task["id"])
-        await served.result("SendMessage", {"message": reply})
-        events = await served.events(task["id"])
-    assert state_of(events[-1]) == DONE
-    begun = named(events, "node_start")
-    assert begun["inner"]["parent"] == begun["outer"]["step"]
-    assert artifact_text(events).endswith("It is blue.")
-
-
-async def test_an_async_node_that_calls_a_graph_without_await_is_told_so() -> None:
-    called = graph(inner=lambda state: {}).compile()
-
-    async def outer(state: MessagesState) -> Any:
-        return called.invoke(state)
-
-    assert "without await: use ainvoke or astream" in failure(await run(graph(outer)))
-
-
-class GraphElsewhere:
-    """The client of a LangGraph server whose graph has the node `far`."""
-
-    def __init__(self) -> None:
-        self.runs = self
-
-    async def stream(self, **_: Any) -> AsyncIterator[StreamPart]:
-        ending = {"error": None, "result": {}, "interrupts": []}
-        yield StreamPart("tasks", {"id": "far-1", "name": "far", "input": {}, "triggers": ["branch:to:far"]})
-        yield StreamPart("custom", {"done": 1})
-        yield StreamPart("messages", [{"type": "AIMessageChunk", "content": "here", "id": "m"}, {}])
-        yield StreamPart("tasks", {"id": "far-1", "name": "far", **ending})
-        yield StreamPart("values", {"messages": [{"type": "ai", "content": "here", "id": "m"}]})
-
-
-async def test_a_graph_elsewhere_may_be_a_node_or_be_called_in_one() -> None:
-    """What LangGraph passes on of its stream is shown: its nodes and their own events, but no messages."""
-    elsewhere: Any = RemoteGraph("far", client=GraphElsewhere(), name="far")  # type: ignore[arg-type]
-
-    async def calls_it(state: MessagesState, config: RunnableConfig) -> Any:
-        return await elsewhere.ainvoke({}, config)
-
-    for node in (elsewhere, calls_it):
-        events = await run(graph(outer=node))
-        assert state_of(events[-1]) == DONE
-        begun = named(events, "node_start")
-        assert begun["far"]["parent"] == begun["outer"]["step"]
-        (own,) = of_kind(events, "progress")
-        assert own["statusUpdate"]["status"]["message"]["parts"] == [{"data": {"done": 1}}]
-        assert artifact_text(events) == "here"
-
-
-async def test_a_question_from_a_subgraph_is_asked_and_answered() -> None:
-    async def ask(_: MessagesState) -> dict[str, Any]:
-        return {"messages": [("ai", f"It is {interrupt({'question': 'Which?', 'choices': [1, 2]})}.")]}
-
-    async with agent(graph(outer=graph(ask).compile())) as served:
-        task = (await served.result("SendMessage", {"message": message("hello")}))["task"]
-        text, data = task["status"]["message"]["parts"]
-        assert (task["status"]["state"], text) == (ASKED, {"text": "Which?"})
-        (asked,) = data["data"]["interrupts"]
-        assert (asked["value"], asked["node"]) == ({"question": "Which?", "choices": [1, 2]}, "ask")
-        reply = message("two", taskId=task["id"])
-        task = (await served.result("SendMessage", {"message": reply}))["task"]
-        events = await served.events(task["id"])
-    assert artifact_text(events) == "It is two."
-    ends = [metadata(event) for event in of_kind(events, "node_end")]
-    assert [(end["name"], end.get("interrupted")) for end in ends] == [
-        ("ask", True),
-        ("outer", True),
-        ("ask", None),
-        ("outer", None),
-    ]
 
 
 # Failures
