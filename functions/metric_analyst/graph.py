@@ -17,8 +17,8 @@ from langgraph.types import interrupt
 
 from metric_analyst.detectors.change import FEWEST
 from metric_analyst.detectors.detect import detect
-from metric_analyst.detectors.incidents import SeriesChange, findings, matters
 from metric_analyst.detectors.robust import median
+from metric_analyst.findings import SeriesChange, findings, matters
 from metric_analyst.readers.reader import RequestMetrics, read
 from metric_analyst.report import MOST_STEADY, Facts, left_out, report
 from tailrace import progress, request, result, write

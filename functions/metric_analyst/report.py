@@ -13,7 +13,7 @@ from triage.wording import counted, duration, listed
 
 MOST_ROWS = 20
 MOST_STEADY = 12
-# What `matters` in detectors/incidents.py leaves out.
+# What `matters` in findings.py leaves out.
 _MINOR = "2% of the level, or one point of a percentage"
 
 

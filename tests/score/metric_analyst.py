@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from metric_analyst.detectors.detect import detect
-from metric_analyst.detectors.incidents import SeriesChange, matters
+from metric_analyst.findings import SeriesChange, matters
 from metric_analyst.readers.series import make_series
 from metric_analyst.readers.table import Column
 from tests.score.judging import judge

@@ -10,7 +10,7 @@ import pytest
 
 from metric_analyst.detectors.change import Change
 from metric_analyst.detectors.detect import detect
-from metric_analyst.detectors.incidents import SeriesChange, excerpt, findings, matters, relation
+from metric_analyst.findings import SeriesChange, excerpt, findings, matters, relation
 from metric_analyst.report import Facts, left_out, report
 from metric_analyst.wording import number, summary
 from tests.unit.metric_analyst.planted import MONDAY, errors_series, finish, series, short_cpu, white

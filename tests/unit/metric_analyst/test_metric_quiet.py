@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 
 from metric_analyst.detectors.detect import detect
-from metric_analyst.detectors.incidents import SeriesChange, matters
+from metric_analyst.findings import SeriesChange, matters
 from metric_analyst.readers.series import make_series
 from tests.unit.metric_analyst.planted import CLEAN, MONDAY, changes, finish, random_walk, series, stair
 

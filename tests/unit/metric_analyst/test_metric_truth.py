@@ -10,7 +10,7 @@ from statistics import median
 import pytest
 
 from metric_analyst.detectors.detect import detect
-from metric_analyst.detectors.incidents import SeriesChange, findings
+from metric_analyst.findings import SeriesChange, findings
 from metric_analyst.readers.series import make_series
 from tests.unit.metric_analyst.planted import MONDAY, finish, series, white
 from triage.alert import Alert
