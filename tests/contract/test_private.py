@@ -16,10 +16,12 @@ from tailrace.agent.checkpoints.sqlite import open_sqlite
 from tailrace.config import Settings
 from tailrace.log import open_log
 from tailrace.push import open_webhooks
+from tailrace.push.webhook import Webhook
 from tailrace.stores.private import private_folder, write_private
 from tailrace.stores.sqlite import connect_wal
 from tailrace.uploads import Upload, open_uploads
 
+HOOK = Webhook(task_id="t", id="h", url="https://example.com/h")
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -43,7 +45,7 @@ async def fill(folder: Path) -> None:
     """Open every store with files, and check them while their write-ahead logs exist."""
     settings = Settings(data_dir=str(folder))
     log, hooks = open_log(settings), open_webhooks(settings)
-    await hooks.list("none")
+    await hooks.put(HOOK)
     open_uploads(settings).grant(Upload.new("alice", 1, "ab" * 32))
     async with open_sqlite(folder / "checkpoints-a.sqlite3", 86_400) as saver:
         await saver.aget_tuple({"configurable": {"thread_id": "none"}})
@@ -67,7 +69,7 @@ async def test_every_store_creates_the_folder_private(tmp_path: Path, first: str
         open_uploads(settings).grant(Upload.new("alice", 1, "ab" * 32))
     else:
         hooks = open_webhooks(settings)
-        await hooks.list("none")
+        await hooks.put(HOOK)
         await hooks.close()
     assert mode(tmp_path / "data") == 0o700
     assert open_to_others(tmp_path / "data") == set()

@@ -125,7 +125,7 @@ async def test_sam_local_runs_a_task_from_post_to_report_and_leaves_nothing_behi
         log = DynamoDBLog(TABLE)
         await claim_check(url, log)
         await log.close()
-    assert containers() == before
+    assert containers() <= before  # another test's may have ended meanwhile
 
 
 def test_a_plain_sam_local_start_api_is_told_where_the_services_are() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ async def last(state: MessagesState) -> None:
 graph = StateGraph(MessagesState).add_sequence([first, wait, last]).add_edge(START, "first")
 app = AgentApp(graph, AgentCard(name="watched", description="For tests.", version="1", skills=[]))
 """
+SECOND = (1_700_000_000, 1_700_000_000)
 pytestmark = pytest.mark.slow
 
 
@@ -49,9 +51,10 @@ async def answer(http: httpx.AsyncClient, task_id: str) -> str:
 
 
 async def save(run: LocalRun, path: Path, text: str) -> None:
-    """Save a file as editors do, and wait until the agent answers again."""
+    """Save a file as editors do, and wait until the agent answers again. All its versions are of the same second."""
     new = path.with_name(f"{path.name}~")
     new.write_text(text)
+    os.utime(new, SECOND)
     new.replace(path)
     run.printed.clear()
     await run.until("watched has changed and is started anew.")
@@ -62,6 +65,7 @@ async def test_a_saved_file_reaches_the_next_run_and_the_run_that_is_under_way(t
     folder = checkout(tmp_path, ANALYSTS, watched=AGENT)
     agent = folder / "functions" / "watched"
     (agent / "prompt.md").write_text("Hello")
+    os.utime(agent / "handler.py", SECOND)
     # The new process is asked to go on by the sweeper.
     variables = {"TAILRACE_ORCHESTRATOR": "watched", "TAILRACE_SWEEP_S": "0.2"}
     async with running(folder, **variables) as run, run.client() as http:

@@ -85,7 +85,7 @@ async def running(folder: Path, **variables: str) -> AsyncIterator[LocalRun]:
         async with asyncio.timeout(120):
             yield LocalRun(folder, process)
     finally:
-        if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):  # it may end by itself
             process.send_signal(signal.SIGINT)
         assert process.stdout is not None
         await process.stdout.read()

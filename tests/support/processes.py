@@ -107,7 +107,7 @@ async def stack(folder: Path, root: Path = ROOT, *, forked: bool = True, **varia
         yield started
         RUNNING.remove(started)
     finally:
-        if supervisor.returncode is None:
+        with contextlib.suppress(ProcessLookupError):  # it may end by itself
             supervisor.send_signal(signal.SIGINT)
         await supervisor.wait()
 
