@@ -4,7 +4,10 @@ Ours, agent → gateway → client: 500 tasks with a viewer each, and 50 tasks w
 uvicorn and Starlette that pushes frames of the same size itself, without an agent, a log or a cursor.
 
 Every event carries the time at which its node emitted it. Latency, in ms: from then to its arrival at the client, over
-all events of a run. Delivered: events at the clients over events emitted, in %, and every stream has to be dense.
+all events of a run. All tasks end in the same tenth of a second, and what ends them takes longer than that: each task's
+last event, one of a hundred, waits for it, so the p99 is given without these as well. Delivered: events at the clients
+over events emitted, in %, and every stream has to be dense.
+
 Memory: the gateway's resident size while the streams run minus before they were opened (after a warm-up), in KB a
 stream; Linux only. A fresh gateway and agent for each run. The streams' phases are spread evenly, and all begin when
 all are open. An agent that cannot keep up emits late, which latency alone would hide: the notes say how late.
@@ -48,6 +51,7 @@ class _Run:
     delivered: float
     p50: float
     p99: float
+    running_p99: float
     due_p99: float
     memory_kb: float | None
     cpu_us: dict[str, float] = field(default_factory=dict)
@@ -152,6 +156,7 @@ async def _measure(
         delivered=100 * sum(sink.count for sink in sinks) / (expected * len(paths)),
         p50=percentile(sent, 50),
         p99=percentile(sent, 99),
+        running_p99=percentile([age for sink in sinks for age in sink.since_sent[:-1]], 99),
         due_p99=percentile(due, 99),
         memory_kb=None if during_kb is None or before_kb is None else (during_kb - before_kb) / len(paths),
         cpu_us={name: cpu_s * 1e6 / (expected * len(paths)) for name, cpu_s in spent.items()},
@@ -179,5 +184,6 @@ _FIGURES: list[tuple[str, str, Aim | None, Callable[[_Run], float | None]]] = [
     ("delivered", "%", Aim("=", 100), lambda run: run.delivered),
     ("latency p50", "ms", None, lambda run: run.p50),
     ("latency p99", "ms", Aim("≤", 100), lambda run: run.p99),
+    ("latency p99, without each task's last event", "ms", None, lambda run: run.running_p99),
     ("memory a stream", "KB", None, lambda run: run.memory_kb),
 ]
