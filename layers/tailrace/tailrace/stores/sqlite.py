@@ -16,8 +16,6 @@ from tailrace.stores.private import private_database, private_folder
 
 T = TypeVar("T")
 
-# Pause between two tries to enter WAL mode.
-_RETRY_S = 0.01
 # How long a process waits for another process's transaction, and the first and the longest pause between two tries.
 _BUSY_S = 10.0
 _PAUSE_S, _LONGEST_PAUSE_S = 0.0002, 0.005
@@ -93,24 +91,14 @@ def connect_wal(path: Path, busy_s: float) -> sqlite3.Connection:
 
 
 def begin(connection: sqlite3.Connection) -> None:
-    """Begin a transaction that writes, when no other process has one. No other statement waits for one from now on.
+    """Begin a transaction that writes, when no other process has one. The connection's own timeout should be 0.
 
     SQLite's own wait has pauses of 1, 2, 5, 10 ms and so on, but most transactions take less than one.
 
     Raises:
         sqlite3.OperationalError: another process has had one for 10 s, or the file cannot be used.
     """
-    connection.execute("PRAGMA busy_timeout = 0")
-    give_up, pause = time.monotonic() + _BUSY_S, _PAUSE_S
-    while True:
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-            return
-        except sqlite3.OperationalError as error:
-            if not _is_busy(error) or time.monotonic() > give_up:
-                raise
-            time.sleep(pause)
-            pause = min(pause * 1.3, _LONGEST_PAUSE_S)
+    _when_free(connection, "BEGIN IMMEDIATE", _BUSY_S)
 
 
 @contextlib.contextmanager
@@ -134,15 +122,7 @@ def enter_wal(connection: sqlite3.Connection, busy_s: float) -> None:
     Raises:
         sqlite3.OperationalError: the file stayed locked, or cannot be used.
     """
-    give_up = time.monotonic() + busy_s
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            return
-        except sqlite3.OperationalError as error:
-            if not _is_busy(error) or time.monotonic() > give_up:
-                raise
-            time.sleep(_RETRY_S)
+    _when_free(connection, "PRAGMA journal_mode = WAL", busy_s)
 
 
 def add_columns(connection: sqlite3.Connection, table: str, names: Iterable[str], *, text: bool = False) -> None:
@@ -155,7 +135,16 @@ def add_columns(connection: sqlite3.Connection, table: str, names: Iterable[str]
             connection.execute(f"ALTER TABLE {table} ADD COLUMN {name} {kind}")
 
 
-def _is_busy(error: sqlite3.OperationalError) -> bool:
-    """Whether another process has the file."""
-    # The lowest byte is the primary code (sqlite.org, "Result and Error Codes").
-    return error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+def _when_free(connection: sqlite3.Connection, statement: str, busy_s: float) -> None:
+    """Execute a statement, with tries for up to `busy_s` seconds while another process has the file."""
+    give_up, pause = time.monotonic() + busy_s, _PAUSE_S
+    while True:
+        try:
+            connection.execute(statement)
+            return
+        except sqlite3.OperationalError as error:
+            # The lowest byte is the primary code (sqlite.org, "Result and Error Codes").
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
+                raise
+            time.sleep(pause)
+            pause = min(pause * 1.3, _LONGEST_PAUSE_S)

@@ -72,7 +72,7 @@ class SQLiteWorker:
 
     def _work(self) -> None:
         with contextlib.suppress(Exception):  # The first operation tries again, and meets the error.
-            self._connection = self._connect()
+            self._connection = self._opened()
         before = 0
         while (first := self._queue.get()) is not None:
             if self._transaction and before >= _MANY and self._queue.qsize() < _ENOUGH:
@@ -92,11 +92,17 @@ class SQLiteWorker:
         if self._connection is not None:
             self._connection.close()
 
+    def _opened(self) -> sqlite3.Connection:
+        connection = self._connect()
+        if self._transaction:
+            connection.execute("PRAGMA busy_timeout = 0")  # `begin` waits in its place
+        return connection
+
     def _outcomes(self, operations: list[Operation[Any]]) -> list[Any]:
         """As `_together`. While the file cannot be opened, that is the outcome of all operations."""
         try:
             if self._connection is None:
-                self._connection = self._connect()
+                self._connection = self._opened()
         except sqlite3.Error as error:
             return [self._unavailable(error)] * len(operations)
         except Exception as error:
