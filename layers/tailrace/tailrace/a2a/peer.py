@@ -164,7 +164,8 @@ def unpacked(response: httpx.Response, url: str) -> AsyncIterator[bytes]:
     """
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     if encoding in ("identity", ""):
-        return response.aiter_raw()
+        assert isinstance(response.stream, httpx.AsyncByteStream)
+        return aiter(response.stream)
     if encoding in ("gzip", "x-gzip"):
         return _gunzipped(response.aiter_raw(), url)
     raise AgentError(f"{url} answered in the encoding {shorten(encoding)!r}; only gzip is read.", malformed=True)

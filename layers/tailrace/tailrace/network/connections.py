@@ -1,7 +1,9 @@
 """httpx's connections, straight on asyncio's transports.
 
 httpcore would use anyio, which stops and starts the reading of a socket for each piece, and opens two scopes for its
-time limit. That was two fifths of what the gateway did for a live stream.
+time limit. That was two fifths of what the gateway did for a live stream. A third of the rest was h11, which parses a
+chunk for each event, and what lies around it. So the chunks of a body are taken off the connection, and h11 has the
+rest: for it they were never sent.
 """
 
 # ruff: noqa: ASYNC109  # the time limits are parameters of httpcore's interface
@@ -10,18 +12,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import select
 import ssl
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any, cast
 
 import httpcore
 import httpx
 
+from tailrace.network.chunks import take_chunks
+
 # Above this, a connection is not read until its reader has taken what came.
 _MAX_BUFFERED_BYTES = 262_144
 # What is written is held back for a moment up to this size: a request's head.
 _HEAD_BYTES = 16_384
+# The end of a head for h11, which takes a line that ends without a carriage return.
+_BLANK_LINE = re.compile(rb"\n\r?\n")
 
 
 class HTTPTransport(httpx.AsyncHTTPTransport):
@@ -36,6 +43,38 @@ class HTTPTransport(httpx.AsyncHTTPTransport):
             keepalive_expiry=limits.keepalive_expiry,
             network_backend=Backend(),
         )
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        response = await super().handle_async_request(request)
+        connection = response.extensions.get("network_stream")
+        chunked = response.headers.get("transfer-encoding", "").lower() == "chunked"
+        has_body = request.method != "HEAD" and response.status_code == 200
+        if chunked and has_body and isinstance(connection, Connection) and connection.at_body:
+            assert isinstance(response.stream, httpx.AsyncByteStream)
+            silence_s = request.extensions.get("timeout", {}).get("read")
+            response.stream = _ChunkedBody(connection, response.stream, silence_s)
+        return response
+
+
+class _ChunkedBody(httpx.AsyncByteStream):
+    """The body of a chunked response whose head was the last that was read of the connection; `rest` is httpcore's."""
+
+    def __init__(self, connection: Connection, rest: httpx.AsyncByteStream, silence_s: float | None) -> None:
+        self._connection = connection
+        self._rest = rest
+        self._silence_s = silence_s
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            while pieces := await self._connection.chunks(self._silence_s):
+                yield pieces
+        except httpcore.ReadTimeout as error:
+            raise httpx.ReadTimeout(str(error)) from error
+        async for piece in self._rest:
+            yield piece
+
+    async def aclose(self) -> None:
+        await self._rest.aclose()
 
 
 class Backend(httpcore.AsyncNetworkBackend):
@@ -67,6 +106,10 @@ class Connection(asyncio.Protocol, httpcore.AsyncNetworkStream):
     def __init__(self) -> None:
         self._received = bytearray()
         self._unsent = b""
+        # The last two bytes that were read of a head; None after its end.
+        self._in_head: bytes | None = b""
+        # Whether nothing was read after a response's head.
+        self.at_body = False
         self._ended = False
         self._error: Exception | None = None
         self._full = False
@@ -80,19 +123,45 @@ class Connection(asyncio.Protocol, httpcore.AsyncNetworkStream):
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """At most `max_bytes` of what came, as soon as there is any; nothing at the end.
 
+        A response's head comes without what follows it.
+
         Raises:
             ReadTimeout, ReadError
         """
         self._send()
-        limit = None if timeout is None else self._loop.time() + timeout
         while not self._received and not self._ended:
-            self._transport.resume_reading()
-            await self._change(limit, httpcore.ReadTimeout)
+            await self._arrival(timeout)
         if not self._received and self._error is not None:
             raise httpcore.ReadError(str(self._error)) from self._error
-        piece = bytes(self._received[:max_bytes])
-        del self._received[:max_bytes]
+        piece = bytes(self._received[: self._readable(max_bytes)])
+        del self._received[: len(piece)]
         return piece
+
+    async def chunks(self, timeout: float | None = None) -> bytes:
+        """What `take_chunks` takes, as soon as there is any; nothing if what comes next is not for it, or at the end.
+
+        Raises:
+            ReadTimeout
+        """
+        while not (taken := take_chunks(self._received)) and taken is not None and not self._ended:
+            await self._arrival(timeout)
+        return taken or b""
+
+    async def _arrival(self, timeout: float | None) -> None:
+        self._transport.resume_reading()
+        await self._change(None if timeout is None else self._loop.time() + timeout, httpcore.ReadTimeout)
+
+    def _readable(self, max_bytes: int) -> int:
+        """How many bytes may be read: of a head none after its end."""
+        self.at_body = False
+        if self._in_head is None:
+            return max_bytes
+        seen = self._in_head + self._received[:max_bytes]
+        if (end := _BLANK_LINE.search(seen)) is None:
+            self._in_head = seen[-2:]
+            return max_bytes
+        size, self._in_head, self.at_body = end.end() - len(self._in_head), None, True
+        return size
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """Send the bytes; a few of them together with the next write, if that comes in this turn of the event loop.
@@ -102,6 +171,7 @@ class Connection(asyncio.Protocol, httpcore.AsyncNetworkStream):
         Raises:
             WriteTimeout, WriteError
         """
+        self._in_head = b""
         waits = not self._unsent and len(buffer) <= _HEAD_BYTES
         self._unsent += buffer
         if waits:
