@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from typing import Any
 
 import msgspec
 import pytest
@@ -14,8 +15,9 @@ from tailrace.a2a.client import new_http
 from tailrace.a2a.identity import task_id_of
 from tailrace.agent.dispatch import Dispatch
 from tailrace.config import Settings
-from tailrace.log import Head
+from tailrace.log import Batch, Head
 from tailrace.log.memory import MemoryLog
+from tailrace.owner import OWNER_HEADER
 from tests.sample_agents.hello_world import hello_world
 from tests.support.events import message_of
 from tests.support.in_process import CARD, agent
@@ -67,3 +69,43 @@ async def test_dispatch_reports_an_agent_without_an_address(caplog: pytest.LogCa
     async with new_http() as http:
         assert not await Dispatch(Settings(), http)(head)
     assert "no place for the agent My Talker in TAILRACE_DISPATCH" in caplog.text
+
+
+class CountingLog(MemoryLog):
+    """A log that counts how often its events are read."""
+
+    reads = 0
+
+    async def read(self, *args: Any) -> list[Batch]:
+        self.reads += 1
+        return await super().read(*args)
+
+
+async def test_a_dispatch_reads_no_event_of_the_log() -> None:
+    """A run of many attempts has a dispatch for each of them, and its log may be long."""
+    log = CountingLog()
+    async with agent(hello_world(), log=log, run_secret=SECRET) as sut, new_http() as http:
+        with_secret = {"authorization": f"Bearer {SECRET}", OWNER_HEADER: "alice"}
+        task_id = str((await sut.begin("hello", **with_secret))["id"])
+        async with asyncio.timeout(60):
+            while (await log.head(task_id)).state != "TASK_STATE_COMPLETED":
+                await asyncio.sleep(0.005)
+        log.reads = 0
+        dispatch = Dispatch(Settings(dispatch=f"hello_world={sut.url}/", run_secret=SECRET), http)
+        assert await dispatch(await log.head(task_id))
+        await dispatch.close()
+        assert log.reads == 0
+
+
+@pytest.mark.parametrize("prefer", ["return=minimal", "respond-async, Return=Minimal;foo=bar"])
+async def test_who_prefers_a_minimal_answer_gets_a_task_as_a_list_shows_it(prefer: str) -> None:
+    log = CountingLog()
+    async with agent(hello_world(), log=log) as sut:
+        task_id = (await sut.begin("hello"))["id"]
+        await sut.finished(task_id)
+        whole = await sut.result("GetTask", {"id": task_id})
+        (listed,) = (await sut.result("ListTasks"))["tasks"]
+        log.reads = 0
+        assert await sut.result("GetTask", {"id": task_id}, prefer=prefer) == listed
+        assert log.reads == 0
+        assert await sut.result("GetTask", {"id": task_id}, prefer="return=representation") == whole

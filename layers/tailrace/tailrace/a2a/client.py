@@ -7,7 +7,8 @@ came, because most are only forwarded; `incoming` decodes them, of either versio
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -48,6 +49,9 @@ _TRANSIENT = (*_NOT_ARRIVED, 500, 504)
 # What an agent answers to a method that it does not know, and the methods that every agent of 1.0 knows.
 _UNKNOWN_METHOD = (-32601, -32600)
 _CORE_METHODS = ("SendMessage", "SendStreamingMessage", "GetTask", "CancelTask")
+
+# RFC 7240, section 4.2: the caller reads nothing of the answer, so an agent of ours need not read the log for it.
+MINIMAL = {"prefer": "return=minimal"}
 
 # The URLs of the agents that have turned out to speak 0.3 only.
 v0_3_urls: set[str] = set()
@@ -120,6 +124,14 @@ class AgentClient:
             AgentError: as `call` does.
         """
         return task_in(await self.call("GetTask", {"id": task_id, "historyLength": 1}), self.url)
+
+    async def visit(self, task_id: str) -> None:
+        """Make the agent look at its task: it runs the task if nobody does.
+
+        Raises:
+            AgentError: as `call` does.
+        """
+        await self._call("GetTask", {"id": task_id, "historyLength": 0}, _ANSWER_S, self._version, MINIMAL)
 
     async def cancel(self, task_id: str, *, wait_s: float = _ANSWER_S) -> None:
         """Cancel the agent's task.
@@ -209,10 +221,18 @@ class AgentClient:
         body = encode({"jsonrpc": "2.0", "id": rpc_id, "method": method, "params": params})
         return body, {**self._headers, "A2A-Version": version, **trace_headers(span)}
 
-    async def _call(self, method: str, params: dict[str, Any], wait_s: float, version: Version) -> Any:
+    async def _call(
+        self,
+        method: str,
+        params: dict[str, Any],
+        wait_s: float,
+        version: Version,
+        preferences: Mapping[str, str] = MappingProxyType({}),
+    ) -> Any:
         status = 0
         with request(method, self.url, version, params.get("id")) as span:
             body, headers = self._request(method, params, 1, version, span)
+            headers.update(preferences)
             try:
                 async with asyncio.timeout(wait_s):
                     async with self._peer.ask("POST", headers, body, silence_s=wait_s) as response:

@@ -1,8 +1,9 @@
 """Dispatch: make an agent read a task, without waiting for its answer. An agent that reads an orphaned task runs it.
 
-A dispatch is an ordinary A2A request (GetTask), so an agent needs no other interface. Locally it is an HTTP POST. On
-AWS it is an asynchronous invocation with the event that a Function URL would make of that POST ("Invoking Lambda
-functions asynchronously", AWS Lambda Developer Guide).
+A dispatch is an ordinary A2A request (GetTask), so an agent needs no other interface. Nobody reads the answer, and the
+request says so: the agent need not read the task's log. Locally it is an HTTP POST. On AWS it is an asynchronous
+invocation with the event that a Function URL would make of that POST ("Invoking Lambda functions asynchronously", AWS
+Lambda Developer Guide).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 
 import httpx
 
-from tailrace.a2a.client import AgentClient
+from tailrace.a2a.client import MINIMAL, AgentClient
 from tailrace.aws import on_lambda, own_function
 from tailrace.config import Settings
 from tailrace.errors import AgentError
@@ -88,7 +89,7 @@ class Dispatch:
         try:
             client = AgentClient(self._http, url, owner=head.owner, settings=self._settings)
             with within(head.trace):
-                await client.call("GetTask", _params(head))
+                await client.visit(head.task_id)
         except AgentError as error:
             if error.code == _TASK_NOT_FOUND and not dispatch_place(head.agent, self._settings):
                 return  # Another of the agents has it.
@@ -121,7 +122,7 @@ def _is_url(place: str) -> bool:
 
 def function_url_event(head: Head) -> dict[str, Any]:
     """The event that a Function URL makes of a GetTask request for the task (payload format 2.0)."""
-    request = {"jsonrpc": "2.0", "id": "dispatch", "method": "GetTask", "params": _params(head)}
+    request = {"jsonrpc": "2.0", "id": "dispatch", "method": "GetTask", "params": {"id": head.task_id}}
     # As a reader that has the first event: the agent takes the task for a new one, and need not read its head.
     new = {"last-event-id": "1"} if head.attempt == 0 else {}
     return {
@@ -129,7 +130,13 @@ def function_url_event(head: Head) -> dict[str, Any]:
         "routeKey": "$default",
         "rawPath": "/",
         "rawQueryString": "",
-        "headers": {"content-type": "application/json", "a2a-version": "1.0", OWNER_HEADER: head.owner, **new},
+        "headers": {
+            "content-type": "application/json",
+            "a2a-version": "1.0",
+            OWNER_HEADER: head.owner,
+            **MINIMAL,
+            **new,
+        },
         "requestContext": {
             "domainName": "dispatch",
             "http": {"method": "POST", "path": "/", "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1"},
@@ -138,10 +145,6 @@ def function_url_event(head: Head) -> dict[str, Any]:
         "body": encode(request).decode(),
         "isBase64Encoded": False,
     }
-
-
-def _params(head: Head) -> dict[str, Any]:
-    return {"id": head.task_id, "historyLength": 0}
 
 
 @cache

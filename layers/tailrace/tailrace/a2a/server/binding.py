@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from tailrace.a2a import errors
 from tailrace.a2a.card import AgentCard
-from tailrace.a2a.server.negotiation import extensions_of
+from tailrace.a2a.server.negotiation import extensions_of, wants_minimal
 from tailrace.a2a.server.open_streams import OpenStream
 from tailrace.a2a.server.operations import Caller, Operations
 from tailrace.a2a.types import Version
@@ -55,6 +55,7 @@ class Binding:
             cursor=cursor_of(request),
             version=version,
             strict=strict,
+            minimal=wants_minimal(request),
         )
         return caller, extensions
 

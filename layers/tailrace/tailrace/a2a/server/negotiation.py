@@ -55,6 +55,12 @@ def extensions_of(request: Request, card: AgentCard) -> list[str]:
     return [uri for uri in (EXTENSION, *(each.uri for each in card.extensions)) if uri in named]
 
 
+def wants_minimal(request: Request) -> bool:
+    """Whether the caller prefers a minimal answer (RFC 7240, section 4.2). One that only makes the agent look does."""
+    preferences = ",".join(request.headers.getlist("prefer")).lower().split(",")
+    return "return=minimal" in (each.partition(";")[0].strip() for each in preferences)
+
+
 def check_host(request: Request, settings: Settings) -> None:
     """Refuse a request that calls this agent by a host name that is not its own, or comes from another site's page.
 

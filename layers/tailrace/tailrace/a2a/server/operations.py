@@ -20,7 +20,7 @@ from tailrace.a2a.server.negotiation import check_output_modes, check_parts
 from tailrace.a2a.server.open_streams import OpenStream, OpenStreams
 from tailrace.a2a.server.services import Serving, TaskService
 from tailrace.a2a.server.stream import Streamed, StreamedMessage, StreamedTask
-from tailrace.a2a.task import snapshot
+from tailrace.a2a.task import snapshot, summary
 from tailrace.a2a.types import (
     ContextId,
     ListPushConfigs,
@@ -56,7 +56,7 @@ class Caller(msgspec.Struct, frozen=True):
 
     `owner` is the id of the owner of the caller's tasks, `name` the caller's own name. `url` is the agent's URL as the
     caller knows it. `cursor` is where the caller's stream was cut. `strict` says whether params have JSON's types: in a
-    query everything is text.
+    query everything is text. `minimal` says that a task is answered as a list shows it.
     """
 
     owner: str
@@ -65,6 +65,7 @@ class Caller(msgspec.Struct, frozen=True):
     cursor: int | None = None
     version: Version = "1.0"
     strict: bool = True
+    minimal: bool = False
 
 
 class Operations:
@@ -238,6 +239,8 @@ class Operations:
     async def _get(self, params: Any, caller: Caller) -> Any:
         task = convert(params, TaskId, strict=caller.strict)
         head = await self._visit(task.id, caller)
+        if caller.minimal:
+            return summary(head)
         log = (await self._serving()).tasks.log
         return (await snapshot(log, head.task_id, history_length=task.history_length)).task
 
