@@ -113,8 +113,6 @@ def _drift(signal: Signal, first: int) -> Change | None:
     slope, start = theil_sen(_blocks(times, count)[1], blocks)
     sign = 1.0 if slope > 0 else -1.0
     total = slope * (times[-1] - times[0])
-    noise = mad_sigma([v - start - slope * t for t, v in zip(times, values, strict=True)])
-    noise = max(noise / max(1.0, (n / count / 12) ** 0.5), noise_floor(values))
     steps = [sign * (b - a) for a, b in pairwise(blocks)]
     steady, largest = _steadiness(steps), sum(sorted(steps)[-2:]) / (sum(steps) or 1.0)
     rising = steady / (STEADY_LATE if first else STEADY) if largest <= JUMP else 0.0
@@ -122,8 +120,12 @@ def _drift(signal: Signal, first: int) -> Change | None:
     if len(before) > FEW_BLOCKS and largest <= JUMP_BESIDE:
         wander = WANDER * mad_sigma([b - a for a, b in pairwise(before)], 0.0) * count**0.5
         rising = max(rising, min(steady / STEADY_BESIDE, abs(total) / wander if wander else 10.0))
+    if rising < 1 or not total or not _straight_enough(signal, times, blocks):
+        return None
+    noise = mad_sigma([v - start - slope * t for t, v in zip(times, values, strict=True)])
+    noise = max(noise / max(1.0, (n / count / 12) ** 0.5), noise_floor(values))
     strength = min(abs(total) / (NOISES * noise) if noise else 10.0, rising, 10.0)
-    if strength < 1 or not total or not _straight_enough(signal, times, blocks):
+    if strength < 1:
         return None
     blur = (times[-1] - times[0]) / 6  # a line's start is not known exactly
     return Change(

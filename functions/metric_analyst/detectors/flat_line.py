@@ -70,29 +70,32 @@ def _stuck(series: Series) -> Change | None:
 
 def _missing(series: Series) -> Change | None:
     times = series.times
-    ends = array("d", chain(times, [series.recorded_until]))
-    gaps = array("d", map(sub, ends[1:], ends))
-    longest, other = nlargest(2, gaps)
+    gaps = array("d", map(sub, times[1:], times))
+    gaps.append(series.recorded_until - times[-1])
+    longest = max(gaps)
     place = gaps.index(longest)
+    over = place < len(times) - 1
     usual = sorted(b - a for a, b in pairwise(times[max(0, place - RECENT) : place + 1]))
     if len(usual) < FEWEST - 1:
         return None
     # Only regular samples can be missing: many metrics exist only while there is something to count.
     step = usual[len(usual) // 2]
     regular = usual[int(REGULAR * len(usual))] <= 1.5 * step
-    strength = min(longest / (SHORTEST * step), longest / (TIMES_LONGER * other), 10.0)
-    if not regular or strength < 1 or (place < len(times) - 1 and not series.missed):
+    if not regular or longest < SHORTEST * step or (over and not series.missed):
         return None
-    end = ends[place + 1]
+    _, other = nlargest(2, gaps)
+    strength = min(longest / (SHORTEST * step), longest / (TIMES_LONGER * other), 10.0)
+    if strength < 1:
+        return None
     return Change(
         type="flat_line",
         start=times[place],
-        end=end,
+        end=times[place + 1] if over else series.recorded_until,
         before=median(series.values[max(0, place - FEWEST + 1) : place + 1]),
         after=series.values[place],
         strength=strength,
         samples=int(longest / step) - 1,
-        state="over" if place < len(times) - 1 else "ongoing",
+        state="over" if over else "ongoing",
         late=min(series.step, longest),
         method=METHOD_MISSING,
         detail={"kind": "missing", "usual_step_s": step},

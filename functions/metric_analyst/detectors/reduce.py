@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Sequence
 from operator import sub, truediv
 
 from metric_analyst.detectors.change import Signal
 from metric_analyst.detectors.counter import LEVEL_NAME
-from metric_analyst.detectors.rhythm import DAY, rhythm_of
+from metric_analyst.detectors.rhythm import DAY, rhythm_of, stretches
 from metric_analyst.detectors.robust import median
 from metric_analyst.readers.series import Series
 
@@ -35,10 +34,10 @@ def fine(series: Series, signal: Signal) -> Signal:
     if len(picks) > MOST_FOR_SPIKES:
         middle = median(signal.raw)
         extremes = []
-        for first, end in _stretches(series.times, series.span / MOST_FOR_SPIKES):
-            part = series.values[first:end]
+        for samples in _stretches(series.times, series.span / MOST_FOR_SPIKES):
+            part = series.values[samples]
             high, low = max(part), min(part)
-            extremes.append(first + part.index(high if high - middle > middle - low else low))
+            extremes.append(samples.start + part.index(high if high - middle > middle - low else low))
         picks = extremes
     times, raw = [series.times[i] for i in picks], [series.values[i] for i in picks]
     rhythm: list[float] = []
@@ -68,26 +67,11 @@ def thin(times: Sequence[float], values: Sequence[float], most: int) -> tuple[li
     if width * most >= 2 * DAY:
         width = next((w for w in WIDTHS if w >= width), width)
     parts = _stretches(times, width)
-    return (
-        [times[(first + end - 1) // 2] for first, end in parts],
-        [median(values[first:end]) for first, end in parts],
-    )
+    return [times[(part.start + part.stop - 1) // 2] for part in parts], [median(values[part]) for part in parts]
 
 
-def _stretches(times: Sequence[float], width: float) -> list[tuple[int, int]]:
-    """Return the first sample of each stretch with samples, and the one after its last."""
-    begin, n = times[0], len(times)
-    out: list[tuple[int, int]] = []
-    first = 0
-    while first < n:
-        after = begin + (int((times[first] - begin) / width) + 1) * width
-        # Few samples are in a stretch, so the next ones are tried before all.
-        near = min(n, first + 4)
-        while near < n and times[near - 1] < after:
-            near = min(n, first + 2 * (near - first))
-        end = max(first + 1, bisect_left(times, after, first, near))
-        out.append((first, end))
-        first = end
-    if len(out) > 1 and out[-1][1] - out[-1][0] == 1:  # the last sample is where the last stretch ends
-        out[-2:] = [(out[-2][0], n)]
-    return out
+def _stretches(times: Sequence[float], width: float) -> list[slice]:
+    found = stretches(times, width, times[0])
+    if len(found) > 1 and found[-1].start == len(times) - 1:  # the last sample is where the last stretch ends
+        found[-2:] = [slice(found[-2].start, len(times))]
+    return found

@@ -12,11 +12,14 @@ Method: a profile of medians (a robust classical decomposition; STL without the 
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import accumulate, compress
 from math import exp, log
 from operator import sub
+
+import msgspec
 
 from metric_analyst.detectors.robust import mad_sigma, median, quantile, rolling_median
 
@@ -35,30 +38,66 @@ WHOLE = 0.9  # share of the samples of the fullest day that a day has, to count
 LEAST_SHARE = 0.01  # of the median; values below it have no useful logarithm
 
 
+class _Calendar(msgspec.Struct, frozen=True):
+    """The samples of each hour (by its number since 1970) and of each whole day, and each sample's slot of the day."""
+
+    times: Sequence[float]
+    hours: dict[int, slice]
+    days: list[slice]
+    slots: list[int]
+
+
 def rhythm_of(times: Sequence[float], values: list[float]) -> tuple[list[float], bool]:
     """Return what the daily rhythm adds to each value, or multiplies it with (then also True); nothing without one.
 
     It multiplies where the series is noisier when it is high.
     """
     span = times[-1] - times[0]
-    if span < 1.9 * DAY or len(times) < FEWEST_IN_A_DAY * span / DAY or not _days_alike(times, values):
+    if span < 1.9 * DAY or len(times) < FEWEST_IN_A_DAY * span / DAY:
         return [], False
-    added = _rhythm(times, values)
+    calendar = _calendar(times)
+    if not _days_alike(_hourly(calendar, values)):
+        return [], False
+    added = _rhythm(calendar, values)
     least = LEAST_SHARE * median(values)
     if not 0 < least < quantile(values, 0.05) or not _noisier_when_high(values, added):
         return added, False
-    return [exp(share) for share in _rhythm(times, [log(max(value, least)) for value in values])], True
+    return [exp(share) for share in _rhythm(calendar, [log(max(value, least)) for value in values])], True
 
 
 def _noisier_when_high(values: Sequence[float], added: Sequence[float]) -> bool:
     rest = list(map(sub, values, added))
-    steps = sorted(zip(added[1:], map(abs, map(sub, rest[1:], rest)), strict=True))
+    steps = list(map(abs, map(sub, rest[1:], rest)))
+    by_level = sorted(range(len(steps)), key=added[1:].__getitem__)
     third = len(steps) // 3
-    quiet, noisy = (median([step for _, step in part]) for part in (steps[:third], steps[-third:]))
+    quiet, noisy = (median([steps[at] for at in part]) for part in (by_level[:third], by_level[-third:]))
     return noisy > NOISIER * quiet
 
 
-def is_weekend(day: float) -> bool:
+def _calendar(times: Sequence[float]) -> _Calendar:
+    days = stretches(times, DAY, times[0])
+    fullest = max(day.stop - day.start for day in days)
+    count = min(MOST_SLOTS, max(4, int(len(times) * DAY / (times[-1] - times[0]))))
+    return _Calendar(
+        times,
+        {int(times[hour.start] // HOUR): hour for hour in stretches(times, HOUR, 0.0)},
+        [day for day in days if day.stop - day.start >= WHOLE * fullest],
+        [int(time % DAY * count / DAY) for time in times],
+    )
+
+
+def stretches(times: Sequence[float], width: float, begin: float) -> list[slice]:
+    """Return the samples of each stretch of `width` seconds from `begin` on, without those that have none."""
+    found = []
+    first = 0
+    while first < len(times):
+        end = begin + ((times[first] - begin) // width + 1) * width
+        found.append(slice(first, bisect_left(times, end, first + 1)))
+        first = found[-1].stop
+    return found
+
+
+def is_weekend(day: int) -> bool:
     """Return whether a day, by its number since 1970-01-01 in UTC, is a Saturday or a Sunday."""
     return (day + 3) % 7 >= 5
 
@@ -71,12 +110,16 @@ def _by(places: Iterable[float], values: Iterable[float]) -> dict[float, float]:
     return {place: median(part) for place, part in parts.items()}
 
 
-def _days_alike(times: Sequence[float], values: Sequence[float]) -> bool:
+def _hourly(calendar: _Calendar, values: Sequence[float]) -> dict[int, float]:
+    """Return the median of each hour."""
+    return {hour: median(values[samples]) for hour, samples in calendar.hours.items()}
+
+
+def _days_alike(hourly: dict[int, float]) -> bool:
     """Return whether the hours of one day are like those of the next.
 
     With few days the correlation must be high, because noise of one day correlates with that of the next by 0.2.
     """
-    hourly = _by((time // HOUR for time in times), values)
     middle = rolling_median(list(hourly.values()), min(24, len(hourly)))
     levels = [middle[0]] * 12 + middle + [middle[-1]] * 12
     away = list(map(sub, hourly.values(), levels))
@@ -88,7 +131,7 @@ def _days_alike(times: Sequence[float], values: Sequence[float]) -> bool:
     return len(pairs) >= 12 and likeness >= max(ALIKE, CERTAIN / len(pairs) ** 0.5)
 
 
-def _rise(hourly: dict[float, float]) -> float:
+def _rise(hourly: dict[int, float]) -> float:
     """Return how much a series rises a second, if each hour is higher than that of the day before, as by a leak."""
     rises = [hourly[hour + 24] - value for hour, value in hourly.items() if hour + 24 in hourly]
     usual = median(rises)
@@ -96,37 +139,36 @@ def _rise(hourly: dict[float, float]) -> float:
     return usual / DAY if usual and min(end / usual for end in ends) > STEADY else 0.0
 
 
-def _rhythm(times: Sequence[float], values: Sequence[float]) -> list[float]:
-    """Return what the rhythm adds at each time; 0 in its median over a working day."""
-    hours = [time // HOUR for time in times]
-    rise = _rise(_by(hours, values))
-    flat = [value - rise * time for time, value in zip(times, values, strict=True)]
-    days = [(time - times[0]) // DAY for time in times]
-    levels, counts = _by(days, flat), Counter(days)
-    slots = min(MOST_SLOTS, max(4, int(len(times) * DAY / (times[-1] - times[0]))))
-    places = [int(time % DAY * slots / DAY) for time in times]
-    whole = [counts[day] >= WHOLE * max(counts.values()) for day in days]
-    away = (value - levels[day] for day, value in zip(days, flat, strict=True))
-    profile = _by(compress(places, whole), compress(away, whole))
+def _rhythm(calendar: _Calendar, values: Sequence[float]) -> list[float]:
+    """Return what the rhythm adds to each value; 0 in its median over a working day."""
+    times, slots = calendar.times, calendar.slots
+    rise = _rise(_hourly(calendar, values))
+    flat = [value - rise * time for time, value in zip(times, values, strict=True)] if rise else values
+    away: list[float] = []
+    for day in calendar.days:
+        level = median(flat[day])
+        away += [value - level for value in flat[day]]
+    profile = _by((slot for day in calendar.days for slot in slots[day]), away)
     middle = median(list(profile.values()))
-    added = [profile.get(place, middle) - middle for place in places]
+    added = [profile.get(slot, middle) - middle for slot in slots]
     if times[-1] - times[0] < WITH_WEEKEND:
         return added
     rest = list(map(sub, flat, added))
-    hourly = _by(hours, rest)
+    hourly = _hourly(calendar, rest)
     best, least = None, CLEARLY * _roughness(hourly.values())
     for border in BORDERS:
-        lower = _weekends([hour * HOUR for hour in hourly], [hour % 24 for hour in hourly], [*hourly.values()], border)
+        lower = _weekends(hourly, [hour % 24 for hour in hourly], [*hourly.values()], border)
         if (rough := _roughness(map(sub, hourly.values(), lower))) < least:
             best, least = border, rough
     if best is None:
         return added
-    return [a + b for a, b in zip(added, _weekends(times, places, rest, best), strict=True)]
+    hours = [hour for hour, samples in calendar.hours.items() for _ in times[samples]]
+    return [a + b for a, b in zip(added, _weekends(hours, slots, rest, best), strict=True)]
 
 
-def _weekends(times: Sequence[float], places: Sequence[float], rest: Sequence[float], border: int) -> list[float]:
-    """Return what a weekend adds at each time, by its place in the day; 0 on working days."""
-    resting = [is_weekend((time - border * HOUR) // DAY) for time in times]
+def _weekends(hours: Iterable[int], places: Sequence[int], rest: Sequence[float], border: int) -> list[float]:
+    """Return what a weekend adds in each hour, by its place in the day; 0 on working days."""
+    resting = [is_weekend((hour - border) // 24) for hour in hours]
     working = median([value for value, rests in zip(rest, resting, strict=True) if not rests])
     own = _by(compress(places, resting), compress(rest, resting))
     return [own[place] - working if rests else 0.0 for place, rests in zip(places, resting, strict=True)]

@@ -31,9 +31,10 @@ def quantile(values: Sequence[float], q: float) -> float:
 
 def mad_sigma(values: Sequence[float], centre: float | None = None) -> float:
     """Return the median absolute deviation from `centre` (the median if None), scaled to a standard deviation."""
-    middle = median(values) if centre is None else centre
-    away = [value - middle for value in values] if middle else values
-    return TO_SIGMA * median(list(map(abs, away)))
+    if centre is None:
+        values = sorted(values)  # the deviations of what is in order are sorted fast
+        centre = median(values)
+    return TO_SIGMA * median([abs(value - centre) for value in values])
 
 
 def rolling_median(values: Sequence[float], width: int) -> list[float]:
@@ -68,5 +69,5 @@ def noise_floor(values: Sequence[float]) -> float:
     Otherwise a series that is constant most of the time has no noise, and each of its steps is infinitely surprising.
     0 with fewer than five changes, which are too few to tell.
     """
-    changes = [change for change in map(abs, map(sub, values[1:], values)) if change]
+    changes = list(filter(None, map(abs, map(sub, values[1:], values))))
     return median(changes) / 2 if len(changes) >= 5 else 0.0

@@ -151,9 +151,9 @@ def bounded(values: Sequence[float]) -> tuple[list[float], float]:
 
     The sides have scales of their own, because most metrics have a tail. A side without deviations has the other's.
     """
-    middle = median(values)
-    away = [value - middle for value in values]
-    ordered = sorted(away)
+    ordered = sorted(values)
+    middle = median(ordered)
+    away, ordered = ([value - middle for value in each] for each in (values, ordered))
     both = TO_SIGMA * median(list(map(abs, ordered)))
     above = TO_SIGMA * median(ordered[bisect_right(ordered, 0.0) :])
     below = -TO_SIGMA * median(ordered[: bisect_left(ordered, 0.0)])

@@ -75,12 +75,11 @@ def _highest(
     heights = [abs(a) / scale if scale else (0.0 if not a else NOISELESS) for a in away]
     lowest = max(CANDIDATE, least / scale) if scale else CANDIDATE
     events = sorted((_trimmed(event, heights) for event in _events(away, heights, lowest)), key=lambda e: -e.height)
-    # In a series of zeros nothing shows how unusual a single event is.
-    sporadic = not mad_sigma(signal.rest)
     return [
         _change(signal, base, event, strength)
         for event, strength in _stand_out(events, heights)
-        if not (sporadic and event.first == event.last)
+        # In a series of zeros nothing shows how unusual a single event is.
+        if (event.first < event.last or mad_sigma(signal.rest))
         # Away from the baseline for a fifth of the time is a level, not a spike.
         and event.last - event.first < max(5, n // 5)
         and _recorded(signal, event, away[event.peak])
