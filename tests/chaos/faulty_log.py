@@ -28,7 +28,8 @@ class FaultyLog:
         method = getattr(self._log, name)
         if name in ("conversations", "summaries"):
             return FaultyLog(method, self._control)
-        if name == "close" or not inspect.iscoroutinefunction(method):
+        awaited = inspect.iscoroutinefunction(method) or name == "append"  # of SQLite it returns a future
+        if name == "close" or not awaited:
             return method
 
         async def spoiled(*args: Any, **options: Any) -> Any:

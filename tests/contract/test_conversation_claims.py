@@ -43,7 +43,7 @@ class Watched:
         member = getattr(self._log, name)
         if name == "conversations":
             return Watched(member, self._before, self._after)
-        if not asyncio.iscoroutinefunction(member):
+        if not (asyncio.iscoroutinefunction(member) or name == "append"):  # of SQLite it returns a future
             return member
 
         async def call(*args: Any, **named: Any) -> Any:

@@ -44,7 +44,7 @@ class Dying:
         member = getattr(self._store, name)
         if name == "conversations":
             return self._death.of(member)
-        if not asyncio.iscoroutinefunction(member):
+        if not (asyncio.iscoroutinefunction(member) or name == "append"):  # of SQLite it returns a future
             return member
 
         async def call(*args: Any, **named: Any) -> Any:

@@ -285,3 +285,52 @@ def test_whatever_is_emitted_the_log_is_dense_and_numbers_agree(emitted: list[tu
         assert "".join(u["artifact"]["parts"][0]["text"] for u in updates if u) == said
 
     asyncio.run(scenario())
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.sampled_from(["status", "text", "node_start", "state", "wait", "long wait", "lost"]), max_size=40))
+def test_one_put_at_a_time_and_each_batch_is_published_right_after_its_own(emitted: list[str]) -> None:
+    """Whatever comes during a put: the log may take long, and its answer may be lost."""
+
+    class SlowLog(GatedLog):
+        putting = False
+
+        async def append(self, task_id: str, batch: Batch) -> None:
+            assert not self.putting
+            self.putting = True
+            try:
+                await asyncio.sleep(0.004)
+                await super().append(task_id, batch)
+                acknowledged.append(batch)
+            finally:
+                self.putting = False
+
+    acknowledged, visible = list[Batch](), list[Batch]()
+
+    def publish(batch: Batch) -> None:
+        visible.append(batch)
+        assert visible == acknowledged
+
+    async def scenario() -> None:
+        log = SlowLog()
+        await log.create(Head(task_id="t", owner="o", context_id="c", agent="a"), b'{"n":1}')
+        writer = new_writer(log, publish)
+        for what in emitted:
+            if what == "text":
+                writer.text("report", "word ")
+            elif what == "wait":
+                await asyncio.sleep(0.003)
+            elif what == "long wait":
+                await asyncio.sleep(0.02)
+            elif what == "lost":
+                log.failures = 1
+            elif what == "state":
+                writer.status("state")
+            else:
+                writer.status("node_start" if what == "node_start" else "progress", Details(step="s"), text=what)
+        await writer.flush()
+        assert writer.last == (visible[-1].last if visible else 1)
+        assert not writer.broken.is_set()
+        await writer.close()
+
+    run_in_virtual_time(scenario())

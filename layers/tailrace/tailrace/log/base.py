@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
@@ -92,7 +92,7 @@ class EventLog(ABC):
         """
 
     @abstractmethod
-    async def append(self, task_id: str, batch: Batch) -> None:
+    def append(self, task_id: str, batch: Batch) -> Awaitable[None]:
         """Store a batch if nothing is stored at its seq. All writers go through this compare-and-swap.
 
         Idempotent: storing the same batch again changes nothing.

@@ -11,6 +11,7 @@ Design decisions:
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import sqlite3
 from functools import partial
@@ -130,7 +131,7 @@ class SQLiteLog(EventLog):
 
         return await self._writer.run(operation)
 
-    async def append(self, task_id: str, batch: Batch) -> None:
+    def append(self, task_id: str, batch: Batch) -> asyncio.Future[None]:
         ttl = self._expiry()
 
         def operation(connection: sqlite3.Connection) -> None:
@@ -146,7 +147,7 @@ class SQLiteLog(EventLog):
                 if stored != (batch.attempt, packed):
                     raise Fenced(task_id, batch.attempt, batch.seq)
 
-        await self._writer.run(operation)
+        return self._writer.start(operation)
 
     async def claim(self, task_id: str, owner: str, lease_s: float, only: NewOf | None = None) -> Head:
         def operation(connection: sqlite3.Connection) -> Head:

@@ -58,11 +58,16 @@ class SQLiteWorker:
 
         Raises: what the operation and `unavailable` say.
         """
-        if self._closed:
-            raise self._unavailable(sqlite3.OperationalError("it is closed"))
+        return await self.start(operation)
+
+    def start(self, operation: Operation[T]) -> asyncio.Future[T]:
+        """As `run`, for a caller that is no coroutine: the future has the result, or the error."""
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._queue.put((operation, future))
-        return await future
+        if self._closed:
+            future.set_exception(self._unavailable(sqlite3.OperationalError("it is closed")))
+        else:
+            self._queue.put((operation, future))
+        return future
 
     async def close(self) -> None:
         """Do what was given to the worker before, and end its thread."""

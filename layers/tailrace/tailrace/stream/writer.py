@@ -9,10 +9,11 @@ time become one event.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import random
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextvars import copy_context
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -34,6 +35,8 @@ _MAX_TEXT = 32_000
 _KEPT_BYTES = 4_000_000
 # How many turns of the event loop a node's start waits: LangGraph takes six until the code of an async node runs.
 _TURNS = 8
+# The first and the longest pause before a put to a log that was unavailable is made again.
+_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 1.0
 # A larger event is packed once before it gets its seq, so that one that does not fit can be refused.
 _SUSPICIOUS_BYTES = 100_000
 
@@ -79,17 +82,27 @@ class Writer:
         self._deltas: list[str] = []
         self._size = 0
         self._begun = set(begun)
-        self._work = asyncio.Event()
-        self._urgent = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        # A put is made on behalf of the attempt, not of the node whose event it begins with.
+        self._context = copy_context()
         self._idle = asyncio.Event()
         self._idle.set()
         self._error: TailraceError | None = None
         self.broken = asyncio.Event()
-        self._turns = 0  # that the next put waits
-        self._fence = fence
+        self._closed = False
+        self._urgent = False
+        self._turns = 0  # that the next put waits, until `_turns_until` at the latest
+        self._turns_until = 0.0
+        self._next_put = 0.0  # when it is due, if it is not urgent
+        self._due: asyncio.Handle | None = None  # looks whether it is, or makes a put again that has failed
+        self._putting = False
+        self._put: asyncio.Future[None] | None = None
+        self._end = next_seq  # of the put that is being made
+        self._pause = self._give_up = 0.0
         if fence is not None:
             self._idle.clear()
-        self._loop = asyncio.create_task(self._write(), name=f"writer {source.task_id}")
+            self._putting = True
+            self._begin(fence)
 
     def status(
         self,
@@ -113,9 +126,10 @@ class Writer:
             events.status_update(self._source, seq, kind, details, state=state, text=text, data=data, agent=agent)
         )
         if kind == "state":
-            self._urgent.set()
+            self._hurry()
         elif kind == "node_start":
-            self._turns = _TURNS
+            # A turn may take long, if other tasks of the process are busy.
+            self._turns, self._turns_until = _TURNS, self._loop.time() + self._interval_s
 
     def text(
         self,
@@ -165,7 +179,7 @@ class Writer:
         """
         self._seal()
         if not self._idle.is_set():
-            self._urgent.set()
+            self._hurry()
             await self._idle.wait()
         if self._error is not None:
             raise self._error
@@ -184,8 +198,12 @@ class Writer:
 
     async def close(self) -> None:
         """Stop. Events that were not flushed may be lost."""
-        self._loop.cancel()
-        await asyncio.gather(self._loop, return_exceptions=True)
+        self._closed = True
+        if self._due is not None:
+            self._due.cancel()
+        if self._put is not None:
+            self._put.cancel()
+            await asyncio.gather(self._put, return_exceptions=True)
 
     def _add(self, event: bytes) -> None:
         if self._error is not None:
@@ -245,75 +263,93 @@ class Writer:
         self._add(event)
 
     def _signal(self) -> None:
+        """Have the waiting events put when that is due."""
         self._idle.clear()
-        self._work.set()
+        if self._due is None and not self._putting:
+            self._look_soon()
 
-    async def _write(self) -> None:
-        """Put the waiting events, at most once in an interval unless they are urgent."""
-        clock = asyncio.get_running_loop().time
-        if self._fence is not None and not await self._done(self._put_batch(self._fence)):
-            return
-        next_put = clock()
-        while True:
-            await self._work.wait()
-            longest = clock() + self._interval_s  # A turn may take long, if other tasks of the process are busy.
-            while self._turns and not self._urgent.is_set() and clock() < longest:
+    def _hurry(self) -> None:
+        """Have the waiting events put at once, or right after what is being put."""
+        self._urgent = True
+        if not self._putting and isinstance(self._due, asyncio.TimerHandle):
+            self._due.cancel()
+            self._look_soon()
+
+    def _look_soon(self) -> None:
+        if not self._closed:
+            self._due = self._loop.call_soon(self._look, context=self._context)
+
+    def _look(self) -> None:
+        """Put the waiting events if that is due: at most once in an interval, unless they are urgent."""
+        self._due = None
+        now = self._loop.time()
+        if not self._urgent:
+            if self._turns and now < self._turns_until:
                 self._turns -= 1
-                await asyncio.sleep(0)
-            if (pause := next_put - clock()) > 0 and not self._urgent.is_set():
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(pause):
-                        await self._urgent.wait()
-            next_put = clock() + self._interval_s
-            if not await self._done(self._put()):
+                self._look_soon()
                 return
-
-    async def _done(self, put: Awaitable[None]) -> bool:
-        """Whether the put could be done. If not, this writer is broken."""
+            if now < self._next_put:
+                self._due = self._loop.call_at(self._next_put, self._look, context=self._context)
+                return
+        self._putting, self._urgent, self._turns, self._next_put = True, False, 0, now + self._interval_s
         try:
-            await put
+            self._seal()
+            self._end = self._next_seq
+            self._go_on()
         except Exception as error:
-            # Any error ends every wait, because this writer will not write again.
-            self._error = error if isinstance(error, TailraceError) else LogUnavailable(f"The writer failed: {error}.")
-            if self._error is not error:
-                logger.exception("writer of task %s", self._source.task_id)
-            self.broken.set()
-            self._idle.set()
-            return False
-        if not self._waiting and self._text is None:
-            self._idle.set()
-            self._urgent.clear()
-        return True
+            self._break(error)
 
-    async def _put(self) -> None:
-        """Append the waiting events, and publish each batch when the log has acknowledged it."""
-        self._seal()
-        self._work.clear()
-        self._urgent.clear()
-        self._turns = 0
-        end = self._next_seq
-        while self._waiting and (seq := self._next_seq - len(self._waiting)) < end:
+    def _go_on(self) -> None:
+        """Put the next batch of the events that this put began with. If there is none, the put has ended."""
+        if self._waiting and (seq := self._next_seq - len(self._waiting)) < self._end:
             batch = Batch(seq, self._source.attempt, next(split(self._waiting)))
             del self._waiting[: len(batch.events)]
-            await self._put_batch(batch)
+            self._begin(batch)
+            return
+        self._putting = False
+        if self._waiting or self._text is not None:
+            self._look()
+        else:
+            self._urgent = False
+            self._idle.set()
 
-    async def _put_batch(self, batch: Batch) -> None:
-        await self._append(batch)
-        self._publish(batch)
+    def _begin(self, batch: Batch) -> None:
+        self._pause, self._give_up = _PAUSE_S, self._loop.time() + self._patience_s
+        self._append(batch)
 
-    async def _append(self, batch: Batch) -> None:
-        """Append the batch; try again while the store is unavailable. The log recognises a put that is made twice."""
-        loop = asyncio.get_running_loop()
-        give_up = loop.time() + self._patience_s
-        pause = 0.05
-        while True:
+    def _append(self, batch: Batch) -> None:
+        self._due = None
+        self._put = asyncio.ensure_future(self._log.append(self._source.task_id, batch))
+        self._put.add_done_callback(partial(self._appended, batch), context=self._context)
+
+    def _appended(self, batch: Batch, put: asyncio.Future[None]) -> None:
+        """Publish the batch that the log has acknowledged, and go on; or put it again while the store is unavailable.
+
+        The log recognises a put that is made twice.
+        """
+        if self._closed:
+            return
+        error = asyncio.CancelledError() if put.cancelled() else put.exception()
+        if isinstance(error, LogUnavailable) and self._loop.time() + self._pause <= self._give_up:
+            pause = self._pause * random.uniform(0.5, 1.5)  # noqa: S311
+            self._due = self._loop.call_later(pause, self._append, batch, context=self._context)
+            self._pause = min(self._pause * 2, _LONGEST_PAUSE_S)
+        elif error is not None:
+            self._break(error)
+        else:
             try:
-                return await self._log.append(self._source.task_id, batch)
-            except LogUnavailable:
-                if loop.time() + pause > give_up:
-                    raise
-                await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311
-                pause = min(pause * 2, 1.0)
+                self._publish(batch)
+                self._go_on()
+            except Exception as failure:
+                self._break(failure)
+
+    def _break(self, error: BaseException) -> None:
+        """End every wait with the error: this writer will not write again."""
+        self._error = error if isinstance(error, TailraceError) else LogUnavailable(f"The writer failed: {error}.")
+        if self._error is not error:
+            logger.error("writer of task %s", self._source.task_id, exc_info=error)
+        self.broken.set()
+        self._idle.set()
 
 
 class _Text(NamedTuple):
