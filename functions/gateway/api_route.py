@@ -15,6 +15,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from tailrace.stream import sse
 
@@ -55,11 +56,20 @@ class ApiRoute(Route):
 
     def __init__(self, path: str, **operations: Operation) -> None:
         self.operations = operations
-        super().__init__(path, self._answer, methods=list(operations))
+        super().__init__(path, _Answering(operations), methods=list(operations))
 
-    async def _answer(self, request: Request) -> Response:
+
+class _Answering:
+    """An ASGI app. Starlette's own for a function looks for errors once more, in all that a stream sends."""
+
+    def __init__(self, operations: Mapping[str, Operation]) -> None:
+        self._operations = operations
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive, send)
         method = "GET" if request.method == "HEAD" else request.method
-        return await self.operations[method].handler(request)
+        response = await self._operations[method].handler(request)
+        await response(scope, receive, send)
 
 
 # What a text is that may not be empty. The types that have it say so themselves, with the place.

@@ -86,7 +86,8 @@ class Pipes:
             if head.attempt <= self._attempts[head.task_id]:
                 return
             await self.drop(head.task_id)
-        pipe = asyncio.create_task(self._run(head), name=f"pipe {head.task_id}")
+        with within(head.trace):
+            pipe = asyncio.create_task(self._run(head), name=f"pipe {head.task_id}")
         self._open[head.task_id], self._attempts[head.task_id] = pipe, head.attempt
         pipe.add_done_callback(lambda _: self._closed(head.task_id, pipe))
 
@@ -117,10 +118,6 @@ class Pipes:
             del self._open[task_id], self._attempts[task_id]
 
     async def _run(self, head: Head) -> None:
-        with within(head.trace):
-            await self._run_in_its_trace(head)
-
-    async def _run_in_its_trace(self, head: Head) -> None:
         loop = asyncio.get_running_loop()
         give_up, pause = loop.time() + _PATIENCE_S, 0.1
         try:

@@ -2,14 +2,15 @@
 
 Source: the WHATWG HTML standard, section "Server-sent events".
 
-sse-starlette carries the response (`tailrace.stream.response`). The frames and the parser are ours: an event is copied
-from the log to a reader and never decoded, and a whole batch leaves as one chunk. sse-starlette and httpx-sse make an
-object for each event, which costs five times as much as everything else on that way together.
+The frames and the parser are ours: an event is copied from the log to a reader and never decoded, and a whole batch
+leaves as one chunk. sse-starlette and httpx-sse make an object for each event, which costs five times as much as
+everything else on that way together.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -23,6 +24,8 @@ COMMENT = b": \n\n"
 _BOM = b"\xef\xbb\xbf"
 # Another agent that sends a larger event is broken or hostile.
 _MAX_EVENT_BYTES = 16_000_000
+# A frame as `Framing` writes it, in a text whose line ends are LF.
+_FRAME = re.compile(rb"id: (\d{1,15})\ndata: (.*)\n\n")
 
 
 def retry(ms: int) -> bytes:
@@ -81,12 +84,13 @@ class Envelope(Framing):
     _tail = b"}\n\n"
 
     def __init__(self, rpc_id: str | int | None) -> None:
-        self._head = b'data: {"jsonrpc":"2.0","id":' + json.dumps(rpc_id).encode() + b',"result":'
+        self._opening = b'{"jsonrpc":"2.0","id":' + json.dumps(rpc_id).encode() + b',"result":'
+        self._head = b"data: " + self._opening
 
     def open(self, data: bytes) -> bytes | None:
         """The event inside a frame's `data`; None if the data does not have the form that `frames` writes."""
-        head = self._head[6:]
-        return data[len(head) : -1] if data.startswith(head) and data.endswith(b"}") else None
+        opening = self._opening
+        return data[len(opening) : -1] if data.startswith(opening) and data.endswith(b"}") else None
 
 
 class ServerSentEvent(NamedTuple):
@@ -118,18 +122,25 @@ class Parser:
             chunk = self._without_bom(self._beginning + chunk)
         if b"\r" in chunk or self._after_cr:
             chunk = self._normalise(chunk)
-        end = chunk.rfind(b"\n\n")
-        if end < 0 and not (self._rest and self._rest[-1].endswith(b"\n") and chunk.startswith(b"\n")):
+        if b"\n\n" not in chunk and not (self._rest and self._rest[-1].endswith(b"\n") and chunk.startswith(b"\n")):
             self._keep(chunk)
             return
         whole = b"".join([*self._rest, chunk])
-        end = whole.rfind(b"\n\n")
+        at, end = 0, whole.rfind(b"\n\n") + 2
         self._rest, self._size = [], 0
-        self._keep(whole[end + 2 :])
-        for block in whole[:end].split(b"\n\n"):
-            event = self._event(block)
-            if event is not None:
+        self._keep(whole[end:])
+        while at < end:
+            if (frame := _FRAME.match(whole, at)) is not None:
+                self._id = frame[1].decode()
+                yield ServerSentEvent("", frame[2], self._id)
+                at = frame.end()
+                continue
+            blank = whole.find(b"\n\n", at, end)
+            if blank < 0:
+                break  # a third line end in a row
+            if (event := self._event(whole[at:blank])) is not None:
                 yield event
+            at = blank + 2
 
     def _keep(self, chunk: bytes) -> None:
         if chunk:
