@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -28,3 +29,17 @@ def run(*command: str | Path, cwd: Path = ROOT, **variables: str) -> subprocess.
         text=True,
         timeout=600,
     )
+
+
+def make(target: str, source: Path, built: Path, *, architecture: str = ARCHITECTURE, root: Path = ROOT) -> Path:
+    """Build a function or a layer of the project `root` from a copy of its `source` into `built`; return that.
+
+    This is the command by which `sam build` does it, without the seconds that sam itself takes.
+    """
+    copy = built.with_name(f"{built.name}-source")
+    shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    built.mkdir()
+    makefile = root / "deploy" / architecture / "Makefile"
+    done = run("make", "--makefile", makefile, f"build-{target}", cwd=copy, ARTIFACTS_DIR=str(built))
+    assert done.returncode == 0, done.stdout + done.stderr
+    return built

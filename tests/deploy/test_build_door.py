@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.deploy.added_agent import with_added_agent
-from tests.deploy.programs import ARCHITECTURE, run
-from tests.deploy.test_build import MB, in_function, size
+from tests.deploy.programs import ARCHITECTURE, make
+from tests.deploy.test_build import LAYERS, MB, in_function, size
 
 # The machine types in the headers of ELF files.
 MACHINES = {"arm64": 183, "x86_64": 62}
@@ -27,44 +27,43 @@ print(json.dumps([each.__file__ for each in (jwt, cryptography, langgraph_sdk)])
 """
 
 
-def built_gateway(sam: Path, folder: Path, architecture: str, packages: str) -> Path:
-    """Build the gateway with packages of its own and an author's file; return the folder of the build.
+def built_gateway(folder: Path, architecture: str, packages: str) -> Path:
+    """Build the gateway with packages of its own and an author's file into `folder`/GatewayFunction; return that.
 
     Every library in it is for the architecture.
     """
-    tree, built = with_added_agent(folder / "tree"), folder / "build"
-    (tree / "functions" / "gateway" / "requirements.txt").write_text(packages)
-    (tree / "functions" / "gateway" / "auth.py").write_text(AUTH)
-    overrides = ("--parameter-overrides", f"Architecture={architecture}")
-    done = run(sam / "sam", "build", "GatewayFunction", "--build-dir", built, *overrides, cwd=tree)
-    assert done.returncode == 0, done.stderr
-    libraries = list((built / "GatewayFunction").rglob("*.so"))
+    functions = with_added_agent(folder / "tree") / "functions"
+    (functions / "gateway" / "requirements.txt").write_text(packages)
+    (functions / "gateway" / "auth.py").write_text(AUTH)
+    function = make("GatewayFunction", functions, folder / "GatewayFunction", architecture=architecture)
+    libraries = list(function.rglob("*.so"))
     assert [each for each in libraries if "cryptography" in each.parts]
     for library in libraries:
         assert int.from_bytes(library.read_bytes()[18:20], "little") == MACHINES[architecture], library
-    return built
+    return function
 
 
 def test_the_gateway_has_the_packages_of_its_list_and_the_authors_file(
-    sam: Path, python313: str, runtime: Path, tmp_path: Path
+    build: Path, python313: str, runtime: Path, tmp_path: Path
 ) -> None:
-    built = built_gateway(sam, tmp_path, ARCHITECTURE, "PyJWT[crypto]\nlanggraph-sdk\n")
-    function = built / "GatewayFunction"
+    function = built_gateway(tmp_path, ARCHITECTURE, "PyJWT[crypto]\nlanggraph-sdk\n")
     assert size(function) < 100 * MB
+    for layer in LAYERS["Gateway"]:
+        (tmp_path / layer).symlink_to(build / layer)
     variables = {"OIDC_ISSUER": "https://issuer.example", "OIDC_CLIENT_ID": "tailrace", "OIDC_AUDIENCE": "api",
                  "AUTH": "gateway/auth.py:auth"}  # fmt: skip
     places, _ = in_function(
-        *(built, python313, "Gateway", f"import os; os.chdir({str(function)!r})\n{STARTS}", runtime),
+        *(tmp_path, python313, "Gateway", f"import os; os.chdir({str(function)!r})\n{STARTS}", runtime),
         **{f"TAILRACE_{name}": value for name, value in variables.items()},
     )
     assert all(place.startswith(str(function)) for place in places)
 
 
 def test_the_gateways_own_packages_are_for_the_functions_architecture_and_not_for_this_machines(
-    sam: Path, python313: str, tmp_path: Path
+    python313: str, tmp_path: Path
 ) -> None:
     other = next(each for each in MACHINES if each != ARCHITECTURE)
-    built_gateway(sam, tmp_path, other, "PyJWT[crypto]\n")
+    built_gateway(tmp_path, other, "PyJWT[crypto]\n")
 
 
 def test_without_a_list_the_gateway_has_no_package_of_its_own(build: Path) -> None:

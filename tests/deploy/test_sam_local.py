@@ -22,6 +22,7 @@ import pytest
 from deploy.sam_local.emulated import TABLE, container_settings
 from deploy.sam_local.services import AGENTS_PORT, AWS_PORT
 from deploy.smoke import check
+from tailrace.a2a.task import snapshot
 from tailrace.events import TERMINAL
 from tailrace.log.dynamodb import DynamoDBLog
 from tests.contract.dynamodb_table import use
@@ -100,9 +101,9 @@ async def outcome(http: httpx.AsyncClient, log: DynamoDBLog, body: dict[str, Any
         # Not by asking the gateway: each time that would take a container.
         while (await log.head(task_id)).state not in TERMINAL:
             await asyncio.sleep(0.2)
-    task = (await http.get(f"/api/tasks/{task_id}")).json()
-    assert task["status"]["state"] == "TASK_STATE_COMPLETED"
-    return task["artifacts"]
+    task = (await snapshot(log, task_id)).task
+    assert task.status.state == "TASK_STATE_COMPLETED"
+    return task.artifacts
 
 
 @pytest.mark.usefixtures("docker")

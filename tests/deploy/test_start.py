@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tailrace.client import AsyncClient
-from tests.deploy.programs import ARCHITECTURE, ROOT, run
+from tests.deploy.programs import ROOT, make, run
 from tests.support.checkout import LocalRun
 
 # Without what `make test` sets for its own processes.
@@ -122,9 +122,6 @@ def test_its_template_is_valid(project: Path, sam: Path) -> None:
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 def test_its_agent_is_built(project: Path, python313: str, tmp_path: Path) -> None:
     """With the command by which `sam build` does it. `test_build.py` builds the same layers with sam itself."""
-    shutil.copytree(project / "functions", tmp_path / "functions")
-    (tmp_path / "built").mkdir()
-    command = ("make", "--makefile", project / "deploy" / ARCHITECTURE / "Makefile", "build-GreeterFunction")
-    done(*command, cwd=tmp_path / "functions", variables={**ENVIRON, "ARTIFACTS_DIR": str(tmp_path / "built")})
+    built = make("GreeterFunction", project / "functions", tmp_path / "built", root=project)
     for name in ("function.py", "greeter/handler.py"):
-        assert (tmp_path / "built" / name).is_file()
+        assert (built / name).is_file()
