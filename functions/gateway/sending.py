@@ -65,4 +65,4 @@ class Sending:
         stored = message.stored()
         await self._uploading.check(stored, head.owner)
         await self._contexts.keep(head)
-        await (await self._agents.client(head.agent, head.owner)).send(stored)
+        await (await self._agents.client(head.agent, head.owner)).reply(stored)

@@ -19,7 +19,7 @@ from tailrace.log import Batch, Head
 from tailrace.log.memory import MemoryLog
 from tailrace.owner import OWNER_HEADER
 from tests.sample_agents.hello_world import hello_world
-from tests.support.events import message_of
+from tests.support.events import message, message_of, state_of
 from tests.support.in_process import CARD, agent
 
 SECRET = "correct-horse-battery-staple"
@@ -29,9 +29,9 @@ async def test_dispatch_finds_an_agent_whose_name_differs_from_its_folder(caplog
     log = MemoryLog()
     task_id = task_id_of("alice", "My Talker", "m")
     head = Head(task_id=task_id, owner="alice", context_id="c", agent="My Talker", fingerprint="f")
-    message = message_of({"text": "hello"})
-    message.task_id, message.context_id = task_id, "c"
-    head = await log.create(head, events.submitted(head.source, message))
+    hello = message_of({"text": "hello"})
+    hello.task_id, hello.context_id = task_id, "c"
+    head = await log.create(head, events.submitted(head.source, hello))
     named = msgspec.structs.replace(CARD, name="My Talker")
     async with (
         agent(hello_world(), log=log, run_secret=SECRET) as other,
@@ -109,3 +109,16 @@ async def test_who_prefers_a_minimal_answer_gets_a_task_as_a_list_shows_it(prefe
         assert await sut.result("GetTask", {"id": task_id}, prefer=prefer) == listed
         assert log.reads == 0
         assert await sut.result("GetTask", {"id": task_id}, prefer="return=representation") == whole
+
+
+async def test_a_reply_and_a_cancel_may_be_answered_minimally_too() -> None:
+    async with agent(hello_world()) as sut:
+        task_id = (await sut.begin("ask"))["id"]
+        await sut.until(task_id, lambda frame: state_of(frame.result) == "TASK_STATE_INPUT_REQUIRED")
+        reply = {"message": message("twice", taskId=task_id), "configuration": {"returnImmediately": True}}
+        shown = (await sut.result("SendMessage", reply, prefer="return=minimal"))["task"]
+        assert (shown["id"], shown.keys() & {"artifacts", "history"}) == (task_id, set())
+        other = (await sut.begin("ask"))["id"]
+        await sut.until(other, lambda frame: state_of(frame.result) == "TASK_STATE_INPUT_REQUIRED")
+        shown = await sut.result("CancelTask", {"id": other}, prefer="return=minimal")
+        assert (shown["status"]["state"], shown.keys() & {"artifacts", "history"}) == ("TASK_STATE_CANCELED", set())

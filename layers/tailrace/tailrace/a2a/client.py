@@ -7,8 +7,7 @@ came, because most are only forwarded; `incoming` decodes them, of either versio
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping
-from types import MappingProxyType
+from collections.abc import AsyncGenerator, Callable
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -50,7 +49,7 @@ _TRANSIENT = (*_NOT_ARRIVED, 500, 504)
 _UNKNOWN_METHOD = (-32601, -32600)
 _CORE_METHODS = ("SendMessage", "SendStreamingMessage", "GetTask", "CancelTask")
 
-# RFC 7240, section 4.2: the caller reads nothing of the answer, so an agent of ours need not read the log for it.
+# RFC 7240, section 4.2: nobody reads the answer, so an agent of ours need not read the task's log for it.
 MINIMAL = {"prefer": "return=minimal"}
 
 # The URLs of the agents that have turned out to speak 0.3 only.
@@ -113,9 +112,7 @@ class AgentClient:
         Raises:
             AgentError: as `call` does.
         """
-        configuration = {"returnImmediately": True, "historyLength": 0}
-        params = {"message": message, "configuration": configuration}
-        return event_in(await self.call("SendMessage", params, wait_s=wait_s), self.url)
+        return event_in(await self.call("SendMessage", _sending(message), wait_s=wait_s), self.url)
 
     async def task(self, task_id: str) -> Task:
         """The agent's task, with its artifacts.
@@ -125,13 +122,21 @@ class AgentClient:
         """
         return task_in(await self.call("GetTask", {"id": task_id, "historyLength": 1}), self.url)
 
+    async def reply(self, message: Message) -> None:
+        """Send a message to a task that waits. What becomes of it, the task's events say.
+
+        Raises:
+            AgentError: as `call` does.
+        """
+        await self.call("SendMessage", _sending(message), minimal=True)
+
     async def visit(self, task_id: str) -> None:
         """Make the agent look at its task: it runs the task if nobody does.
 
         Raises:
             AgentError: as `call` does.
         """
-        await self._call("GetTask", {"id": task_id, "historyLength": 0}, _ANSWER_S, self._version, MINIMAL)
+        await self.call("GetTask", {"id": task_id}, minimal=True)
 
     async def cancel(self, task_id: str, *, wait_s: float = _ANSWER_S) -> None:
         """Cancel the agent's task.
@@ -139,7 +144,7 @@ class AgentClient:
         Raises:
             AgentError: as `call` does.
         """
-        await self.call("CancelTask", {"id": task_id}, wait_s=wait_s)
+        await self.call("CancelTask", {"id": task_id}, wait_s=wait_s, minimal=True)
 
     def send_streaming(self, message: Message, cursor: int | None = None) -> AsyncGenerator[list[RawEvent]]:
         """Send a message, and stream what the agent does with it, from after `cursor`. Raises as `stream` does."""
@@ -149,18 +154,22 @@ class AgentClient:
         """Stream the agent's task from after `cursor`, or from its snapshot. Raises as `stream` does."""
         return self.stream("SubscribeToTask", {"id": task_id}, rpc_id=rpc_id, cursor=cursor)
 
-    async def call(self, method: str, params: dict[str, Any], *, wait_s: float = _ANSWER_S) -> Any:
+    async def call(
+        self, method: str, params: dict[str, Any], *, wait_s: float = _ANSWER_S, minimal: bool = False
+    ) -> Any:
         """The result of a method that answers once, within `wait_s` seconds: decoded JSON, not checked.
+
+        `minimal` says that nobody reads it.
 
         Raises:
             AgentError: the agent could not be reached, or answered with an error, whose code is kept.
         """
         try:
-            return await self._call(method, params, wait_s, self._version)
+            return await self._call(method, params, wait_s, self._version, minimal=minimal)
         except AgentError as error:
             if not self._may_speak_v0_3(method, error):
                 raise
-            result = await self._call(method, params, wait_s, "0.3")
+            result = await self._call(method, params, wait_s, "0.3", minimal=minimal)
             v0_3_urls.add(self.url)
             return result
 
@@ -222,17 +231,12 @@ class AgentClient:
         return body, {**self._headers, "A2A-Version": version, **trace_headers(span)}
 
     async def _call(
-        self,
-        method: str,
-        params: dict[str, Any],
-        wait_s: float,
-        version: Version,
-        preferences: Mapping[str, str] = MappingProxyType({}),
+        self, method: str, params: dict[str, Any], wait_s: float, version: Version, *, minimal: bool
     ) -> Any:
         status = 0
         with request(method, self.url, version, params.get("id")) as span:
             body, headers = self._request(method, params, 1, version, span)
-            headers.update(preferences)
+            headers.update(MINIMAL if minimal else {})
             try:
                 async with asyncio.timeout(wait_s):
                     async with self._peer.ask("POST", headers, body, silence_s=wait_s) as response:
@@ -288,6 +292,11 @@ class AgentClient:
             return group, None
 
         return arriving
+
+
+def _sending(message: Message) -> dict[str, Any]:
+    """The params of a SendMessage whose answer does not wait for the task."""
+    return {"message": message, "configuration": {"returnImmediately": True, "historyLength": 0}}
 
 
 def _result(status: int, body: bytes, url: str) -> bytes:

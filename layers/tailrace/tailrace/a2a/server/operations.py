@@ -20,7 +20,7 @@ from tailrace.a2a.server.negotiation import check_output_modes, check_parts
 from tailrace.a2a.server.open_streams import OpenStream, OpenStreams
 from tailrace.a2a.server.services import Serving, TaskService
 from tailrace.a2a.server.stream import Streamed, StreamedMessage, StreamedTask
-from tailrace.a2a.task import snapshot, summary
+from tailrace.a2a.task import Task, snapshot, summary
 from tailrace.a2a.types import (
     ContextId,
     ListPushConfigs,
@@ -164,7 +164,7 @@ class Operations:
         tasks, task_id = (await self._serving()).tasks, answer
         if not sent.configuration.return_immediately:
             await wait_for_end(tasks.log, tasks.feeds, task_id)
-        return {"task": (await snapshot(tasks.log, task_id, history_length=sent.configuration.history_length)).task}
+        return {"task": await self._shown(task_id, caller, sent.configuration.history_length)}
 
     async def _check_cursor(self, message: UserMessage, caller: Caller) -> None:
         """Refuse a cursor past the last event of the message's task. A new task has no events.
@@ -239,10 +239,7 @@ class Operations:
     async def _get(self, params: Any, caller: Caller) -> Any:
         task = convert(params, TaskId, strict=caller.strict)
         head = await self._visit(task.id, caller)
-        if caller.minimal:
-            return summary(head)
-        log = (await self._serving()).tasks.log
-        return (await snapshot(log, head.task_id, history_length=task.history_length)).task
+        return await self._shown(task.id, caller, task.history_length, head)
 
     async def _list(self, params: Any, caller: Caller) -> Any:
         query, log = convert(params, ListTasks, strict=caller.strict), (await self._serving()).tasks.log
@@ -252,7 +249,16 @@ class Operations:
         serving, task_id = await self._serving(), convert(params, TaskId).id
         await serving.tasks.cancel(task_id, caller.owner)
         serving.push.ensure_delivery(task_id)
-        return (await snapshot(serving.tasks.log, task_id)).task
+        return await self._shown(task_id, caller)
+
+    async def _shown(
+        self, task_id: str, caller: Caller, history_length: int | None = None, head: Head | None = None
+    ) -> Task:
+        """The task as its events add up to it, or as its head says if the caller prefers a minimal answer."""
+        log = (await self._serving()).tasks.log
+        if caller.minimal:
+            return summary(head or await log.head(task_id))
+        return (await snapshot(log, task_id, history_length=history_length)).task
 
     async def _visit(self, task_id: str, caller: Caller) -> Head:
         """The head of the caller's task. A visit ensures that it runs, and that its notifications are delivered.
