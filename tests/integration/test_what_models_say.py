@@ -238,6 +238,14 @@ async def test_reasoning_calls_and_tokens_are_events_of_their_own() -> None:
     assert metadata(events[-1])["usage"] == {"input": 22, "output": 14, "calls": 2}
 
 
+@pytest.mark.parametrize("at_once", [False, True])
+async def test_what_a_model_says_comes_before_what_that_took(at_once: bool) -> None:
+    answer = AIMessage("All good.", usage_metadata={"input_tokens": 11, "output_tokens": 7, "total_tokens": 18})
+    events = await run(create_agent(says(answer, disable_streaming=at_once), []))
+    [used], said_last = of_kind(events, "usage"), of_kind(events, "token")[-1]
+    assert metadata(said_last)["seq"] < metadata(used)["seq"]
+
+
 async def test_an_answer_of_a_tool_that_never_ran_is_a_tool_call() -> None:
     @wrap_tool_call
     async def from_cache(request: Any, _: Any) -> ToolMessage:

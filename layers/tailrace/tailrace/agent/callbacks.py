@@ -34,6 +34,8 @@ class RunCallbacks(AsyncCallbackHandler, GraphCallbackHandler):
     - `failed`: the ids of messages whose model stopped with an error.
     """
 
+    run_inline = True  # else LangChain makes a task for each callback, of each token too, and waits for it
+
     def __init__(self, *, live: bool) -> None:
         self._live = live
         self.output: Any = None

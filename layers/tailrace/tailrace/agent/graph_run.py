@@ -121,7 +121,8 @@ class GraphRun:
         context = await agent.context_for(request)
         try:
             with self._parts:
-                streaming = self._merged(config, self._parts.config(graph.store))
+                # What a model says comes to the stream before what our callbacks say of it.
+                streaming = self._merged(self._parts.config(graph.store), config)
                 async for _ in graph.astream(
                     graph_input, streaming, context=context, stream_mode=[], durability="sync", control=control
                 ):

@@ -21,7 +21,7 @@ from tailrace.agent.barrier import NodeBarrier
 from tailrace.agent.callbacks import RunCallbacks, shown_of
 from tailrace.agent.graph import AgentGraph
 from tailrace.agent.graph_stream import OUTSIDE
-from tailrace.agent.output import outcome_of
+from tailrace.agent.output import is_light, outcome_of
 from tailrace.agent.questions import question_of
 from tailrace.agent.recovery.history import add_tokens
 from tailrace.agent.recovery.takeover import Takeover
@@ -124,7 +124,9 @@ class Translator:
         Raises:
             TailraceError: the result cannot be written, or the author's `output` failed.
         """
-        outcome = await asyncio.to_thread(outcome_of, self._agent, self.callbacks.output, earlier)
+        result = self._agent, self.callbacks.output, earlier
+        light = is_light(self._agent, self.callbacks.output)
+        outcome = outcome_of(*result) if light else await asyncio.to_thread(outcome_of, *result)
         if outcome.decides:
             self._speech.settle(outcome.answer, outcome.message)
         has_output = self._results or self._texts.any()

@@ -22,6 +22,7 @@ class OpenCalls(AsyncCallbackHandler):
     """
 
     raise_error = True  # for `_refuse_left`
+    run_inline = True  # as `RunCallbacks`
 
     def __init__(self, left: Mapping[str, Any]) -> None:
         self._left = left

@@ -86,6 +86,12 @@ def outcome_of(agent: AgentGraph, state: Any, earlier: Collection[str]) -> Outco
     return outcome
 
 
+def is_light(agent: AgentGraph, state: Any) -> bool:
+    """Whether `outcome_of` needs no thread: it calls nothing of the author's, and the state has only messages."""
+    values = _fields(state).values()
+    return agent.output is None and all(value is None or _is_messages(value) for value in values)
+
+
 async def earlier_messages(agent: AgentGraph, takeover: Takeover) -> frozenset[str]:
     """The ids of the messages that the thread had when the task began."""
     history, plan = takeover.history, takeover.plan
