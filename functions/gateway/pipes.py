@@ -161,7 +161,8 @@ def batches(group: list[RawEvent]) -> Iterator[Batch]:
 
     Events without a seq are left out: the log has them.
     """
-    first_seq, events = 0, list[bytes]()
+    first_seq = 0
+    events: list[bytes] = []
     for event in group:
         if event.seq is None:
             continue

@@ -282,7 +282,7 @@ class AgentClient:
             downloaded = response.num_bytes_downloaded
             if not self.own and self._streamed_bytes > MAX_BYTES:
                 raise TooMuch(f"it streamed more than {MAX_BYTES:,} bytes, and was given up")
-            group = list[RawEvent]()
+            group: list[RawEvent] = []
             try:
                 for event in parser.feed(chunk):
                     seq = seq_in(event.id) if has_seqs else None

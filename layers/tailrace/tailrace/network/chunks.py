@@ -18,7 +18,8 @@ def take_chunks(received: bytearray) -> bytes | None:
 
     It is empty if the next chunk has not come as a whole, and None if that is not for here.
     """
-    pieces, at = list[bytearray](), 0
+    pieces: list[bytearray] = []  # `list[bytearray]()` takes ten times as long
+    at = 0
     while (size := _SIZE.match(received, at)) is not None:
         start = size.end()
         end = start + int(size[1], 16)

@@ -130,7 +130,8 @@ class Connection(asyncio.Protocol, httpcore.AsyncNetworkStream):
         """
         self._send()
         while not self._received and not self._ended:
-            await self._arrival(timeout)
+            self._transport.resume_reading()
+            await self._change(self._after(timeout), httpcore.ReadTimeout)
         if not self._received and self._error is not None:
             raise httpcore.ReadError(str(self._error)) from self._error
         piece = bytes(self._received[: self._readable(max_bytes)])
@@ -144,12 +145,9 @@ class Connection(asyncio.Protocol, httpcore.AsyncNetworkStream):
             ReadTimeout
         """
         while not (taken := take_chunks(self._received)) and taken is not None and not self._ended:
-            await self._arrival(timeout)
+            self._transport.resume_reading()
+            await self._change(self._after(timeout), httpcore.ReadTimeout)
         return taken or b""
-
-    async def _arrival(self, timeout: float | None) -> None:
-        self._transport.resume_reading()
-        await self._change(None if timeout is None else self._loop.time() + timeout, httpcore.ReadTimeout)
 
     def _readable(self, max_bytes: int) -> int:
         """How many bytes may be read: of a head none after its end."""
@@ -178,7 +176,7 @@ class Connection(asyncio.Protocol, httpcore.AsyncNetworkStream):
             self._loop.call_soon(self._send)
         else:
             self._send()
-        limit = None if timeout is None else self._loop.time() + timeout
+        limit = self._after(timeout)
         while self._full and not self._ended:
             await self._change(limit, httpcore.WriteTimeout)
         if self._ended:
@@ -243,6 +241,9 @@ class Connection(asyncio.Protocol, httpcore.AsyncNetworkStream):
     def resume_writing(self) -> None:
         self._full = False
         self._wake()
+
+    def _after(self, timeout: float | None) -> float | None:
+        return None if timeout is None else self._loop.time() + timeout
 
     async def _change(self, limit: float | None, late: type[Exception]) -> None:
         """Wait until something happens on the connection. Raise `late` at `limit`, by the event loop's clock.

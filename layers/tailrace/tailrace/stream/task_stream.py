@@ -100,8 +100,8 @@ class TaskStream:
             LogError: the log cannot be read. The reader sees a cut.
         """
         clock = asyncio.get_running_loop().time
-        heartbeat = _Heartbeat(self._timing, clock)
-        rotation = _Rotation(self._timing, clock, past_input=self._past_input)
+        heartbeat = _Heartbeat(self._timing, self._framing.heartbeat, clock())
+        rotation = _Rotation(self._timing, clock(), past_input=self._past_input)
         quiet = self._quiet(clock)
         items = follow(
             self._log,
@@ -116,26 +116,23 @@ class TaskStream:
         with open_stream() as delivered:
             async with aclosing(items):
                 async for item in items:
+                    now = clock()
                     if isinstance(item, Idle):
-                        if heartbeat.due():
-                            yield self._framing.heartbeat
-                            heartbeat.sent()
-                        elif heartbeat.flush_due():
-                            yield sse.COMMENT
-                            heartbeat.flushed()
+                        if sign := heartbeat.due(now):
+                            yield sign
                     else:
-                        if isinstance(item, Batch | Gap):
+                        if isinstance(item, (Batch, Gap)):
                             self.seq = item.last
                         elif isinstance(item, End):
                             self.ending = "end"
                         if frames := self._framing.frames(item):
                             yield frames
-                            heartbeat.frame_sent()
+                            heartbeat.frame_sent(now)
                         if delivered is not None:
                             delivered(item)
                         if isinstance(item, End):
                             return
-                    if rotation.due(item):
+                    if rotation.due(item, now):
                         self.ending = "rotated"
                         if self._framing.rotated:
                             yield self._framing.rotated
@@ -166,51 +163,45 @@ class TaskStream:
 
 
 class _Heartbeat:
-    """When a silent stream shows that it is alive, and when a comment pushes out a frame that a proxy holds back."""
+    """What shows that a silent stream is alive, and the comment that pushes out a frame which a proxy holds back."""
 
-    def __init__(self, timing: Timing, clock: Callable[[], float]) -> None:
+    def __init__(self, timing: Timing, heartbeat: bytes, now: float) -> None:
         self._timing = timing
-        self._clock = clock
-        self._last_sent = clock()
+        self._heartbeat = heartbeat
+        self._last_sent = now
         self._to_flush = False
 
-    def due(self) -> bool:
-        return self._clock() - self._last_sent >= self._timing.heartbeat_s
+    def frame_sent(self, now: float) -> None:
+        self._last_sent, self._to_flush = now, self._timing.flush_s > 0
 
-    def flush_due(self) -> bool:
-        return self._to_flush
-
-    def frame_sent(self) -> None:
-        self._last_sent, self._to_flush = self._clock(), self._timing.flush_s > 0
-
-    def sent(self) -> None:
-        self._last_sent, self._to_flush = self._clock(), self._timing.flush_s > 0
-
-    def flushed(self) -> None:
-        self._last_sent, self._to_flush = self._clock(), False
+    def due(self, now: float) -> bytes:
+        """What is to be sent in the silence; empty if nothing is yet."""
+        if now - self._last_sent >= self._timing.heartbeat_s:
+            self.frame_sent(now)
+            return self._heartbeat
+        if self._to_flush:
+            self._last_sent, self._to_flush = now, False
+            return sse.COMMENT
+        return b""
 
 
 class _Rotation:
     """Whether a stream is to end although its task goes on."""
 
-    def __init__(self, timing: Timing, clock: Callable[[], float], *, past_input: bool) -> None:
-        self._timing = timing
-        self._clock = clock
+    def __init__(self, timing: Timing, now: float, *, past_input: bool) -> None:
+        self._one_window = timing.one_window
         self._past_input = past_input
-        self._rotate_at = clock() + timing.rotate_s
+        self._rotate_at = now + timing.rotate_s
         self._synced = False
         self._newest: bytes | None = None
 
-    def due(self, item: Batch | Synced | Gap | Idle) -> bool:
+    def due(self, item: Batch | Synced | Gap | Idle, now: float) -> bool:
         """Whether the stream is to end after `item`. It never is when the task's own end comes next."""
         if isinstance(item, Batch):
             self._newest = item.events[-1]
         elif isinstance(item, Synced):
             self._synced = True
-        if not self._is_over():
+        window_is_over = self._one_window and self._synced and self._newest is not None
+        if now < self._rotate_at and not window_is_over:
             return False
         return self._newest is None or not is_end(ends(self._newest), past_input=self._past_input)
-
-    def _is_over(self) -> bool:
-        window_is_over = self._timing.one_window and self._synced and self._newest is not None
-        return window_is_over or self._clock() >= self._rotate_at
