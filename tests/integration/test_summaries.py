@@ -10,14 +10,14 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
 
 from tailrace import progress
 from tailrace.agent.recovery import summary as summaries
-from tailrace.agent.recovery.history import History, history_of
+from tailrace.agent.recovery.history import History, _note, history_of
 from tailrace.agent.recovery.summary import Content, SummaryKeeper, history_so_far, merged, packed
 from tailrace.agent.recovery.takeover import take_over
 from tailrace.errors import LogUnavailable
@@ -77,7 +77,9 @@ WAYS: st.SearchStrategy[Make] = st.one_of(
               parent=MAYBE_STEP, message=st.none() | ODD),
     st.builds(artifact, st.just("result"), NAMES, st.builds(Part, data=JSON), step=MAYBE_STEP),
     st.builds(status, st.just("usage"), details=details(name=NAMES, usage=st.builds(Usage, st.integers(0, 9)))),
-    st.builds(status, st.just("progress"), details=details(origin=ORIGIN), agent=st.just("other")),
+    st.builds(status, st.just("progress"), details=details(origin=ORIGIN), agent=st.sampled_from(["other", "a"])),
+    st.builds(status, st.just("progress"), details=details(step=MAYBE_STEP, done=st.none() | st.integers(0, 9)),
+              text=st.none() | ODD, data=JSON, agent=st.none() | st.just("other")),
     st.builds(status, st.just("handoff"), details=details(cost=COST)),
     st.builds(status, st.just("state"), state=st.sampled_from(["TASK_STATE_INPUT_REQUIRED", "TASK_STATE_WORKING"]),
               text=st.none() | ODD, data=JSON, details=details(cost=COST)),
@@ -107,6 +109,16 @@ def logs(draw: st.DrawFn) -> list[Batch]:
     return batches
 
 
+def attempt_of(*ways: Make) -> list[Batch]:
+    """The events of a task's only attempt, after its fence."""
+    source = Source("t", "c", "a", 1)
+    events = [make(source, seq) for seq, make in enumerate((status("attempt"), *ways), 2)]
+    return [
+        Batch(1, 0, [submitted(HEAD.source, message_of({"text": "hello"}))]),
+        *(Batch(seq, 1, [event]) for seq, event in enumerate(events, 2)),
+    ]
+
+
 async def log_of(batches: Sequence[Batch]) -> MemoryLog:
     log = MemoryLog()
     await log.create(HEAD, batches[0].events[0])
@@ -132,6 +144,23 @@ async def kept(log: EventLog) -> Head:
     assert content is not None
     await log.summaries.keep("t", (await log.head("t")).attempt, Summary(history.last, content))
     return await log.head("t")
+
+
+DELEGATED = status("tool_start", details=Details(step="s", asked=DelegatedTask("http://other/", "x")))
+FORWARDED = status("progress", details=Details(origin=Origin("x", 3)), agent="a")
+
+
+@settings(max_examples=100, deadline=None)
+@example(batches=attempt_of(DELEGATED, FORWARDED))  # an agent may ask itself
+@example(batches=attempt_of(status("handoff"), status("progress", text="late")))
+@given(batches=logs())
+async def test_events_that_need_not_be_decoded_say_what_they_say_when_they_are(batches: list[Batch]) -> None:
+    decoded = History()
+    for batch in batches:
+        for seq, event in enumerate(batch.events, batch.seq):
+            _note(decoded, HEAD, seq, event)
+            decoded.last = seq
+    assert await history_of(await log_of(batches), HEAD) == decoded
 
 
 @settings(max_examples=40, deadline=None)

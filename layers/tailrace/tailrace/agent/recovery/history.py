@@ -165,6 +165,8 @@ def add_tokens(models: dict[str, Usage], model: str | None, usage: Usage) -> Non
 # Events that decide how a run goes on: users' messages, and fences. Inside a JSON string the quotes would be escaped.
 _DECISIVE = (b'"kind":"state"', b'"kind":"attempt"')
 
+_ORIGIN, _TIME, _DIGITS = b'"origin":', b'"ts":', 13
+
 # After about this many events, other tasks of the process have a turn.
 _AT_ONCE = 200
 
@@ -183,7 +185,11 @@ async def history_of(log: EventLog, head: Head, history: History | None = None, 
     breath = history.last + _AT_ONCE
     while batches := await log.read(head.task_id, history.last):
         for batch in batches:
+            end = _progress_end(head, history.attempt)
             for seq, event in enumerate(batch.events, batch.seq):
+                if (at := _progress_at(event, end)) is not None:
+                    history.heard, history.handed_off = at, False
+                    continue
                 try:
                     _note(history, head, seq, event)
                 except EventUnreadable as error:
@@ -199,6 +205,22 @@ async def history_of(log: EventLog, head: Head, history: History | None = None, 
         if only_first:
             break
     return history
+
+
+def _progress_end(head: Head, attempt: int) -> bytes:
+    """How this attempt's events of the kind `progress` end, of which most long logs consist."""
+    return b',"attempt":%d,"agent":%b,"kind":"progress"}}}}' % (attempt, msgspec.json.encode(head.agent))
+
+
+def _progress_at(event: bytes, end: bytes) -> int | None:
+    """When an event was written that ends with `end`: it says nothing else to a history, so it need not be decoded.
+
+    None for any other event, for one that is forwarded, and for one of which the bytes do not tell it.
+    """
+    if not event.endswith(end) or _ORIGIN in event:
+        return None
+    time = event[-len(end) - _DIGITS : -len(end)]
+    return int(time) if time.isdigit() and event.endswith(_TIME, 0, -len(end) - _DIGITS) else None
 
 
 def _note(history: History, head: Head, seq: int, encoded: bytes) -> None:
