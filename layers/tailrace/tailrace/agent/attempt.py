@@ -109,6 +109,11 @@ class Attempt:
         """The id of the task that this attempt works on."""
         return self._head.task_id
 
+    @property
+    def number(self) -> int:
+        """Which attempt of its task this is, from 1."""
+        return self._head.attempt
+
     def cancel(self) -> None:
         """Stop the graph at its next await. `work` then writes CANCELED and ends."""
         self._canceled.set()

@@ -202,7 +202,10 @@ class Tasks:
             await asyncio.shield(self._slots.begin(head.task_id, partial(self._start_orphaned, head)))
 
     def _needs_a_runner(self, head: Head) -> bool:
-        ours = head.agent == self._agent.name and head.task_id not in self._running
+        """Whether the task is orphaned. It is, too, while the attempt of this process ends that has handed it on."""
+        running = self._running.get(head.task_id)
+        handed_on = head.lease_owner is None and running is not None and head.attempt == running[0].number
+        ours = head.agent == self._agent.name and (running is None or handed_on)
         return ours and head.orphaned(self.log.now())
 
     async def _start_waiting(self, task_id: str) -> None:
@@ -351,6 +354,8 @@ class Tasks:
             failed = await self.log.update_state(claimed.task_id, claimed.attempt, takeover.state, release=True)
             await wake_sleeper(self.log, self._dispatch, failed)
             return False
+        if before := self._running.get(claimed.task_id):
+            await asyncio.wait([before[1]])  # It has given its lease back, or lost it, and ends.
         attempt = Attempt(
             self.log, self.feeds, self._settings, self._http, self._leases, lease, self._directory, takeover
         )
