@@ -93,7 +93,12 @@ async def test_the_first_checkpoints_do_not_wait_for_the_fence_but_every_node_do
 async def test_what_a_node_begins_with_is_put_together_with_its_start() -> None:
     log = SlowLog()
     log.free.set()
-    async with agent(graph_that_notes([]), log=log) as there:
+
+    async def work(state: MessagesState) -> None:
+        progress("at work")
+        await eventually(lambda: len(log.puts) >= 2)
+
+    async with agent(StateGraph(MessagesState).add_node(work).add_edge(START, "work"), log=log) as there:
         await there.result("SendMessage", {"message": message("go")})
     assert log.puts[:2] == [["state"], ["node_start", "progress"]]
 

@@ -33,7 +33,8 @@ Speech = Literal["message", "reasoning", "tool_call"]
 _MAX_TEXT = 32_000
 # What the writer keeps of the events that wait when they are dropped.
 _KEPT_BYTES = 4_000_000
-# How many turns of the event loop a node's start waits: LangGraph takes six until the code of an async node runs.
+# How many turns of the event loop a node's start waits: LangGraph takes two until the code of an async node runs, and
+# six with callbacks of the author's.
 _TURNS = 8
 # The first and the longest pause before a put to a log that was unavailable is made again.
 _PAUSE_S, _LONGEST_PAUSE_S = 0.05, 1.0
