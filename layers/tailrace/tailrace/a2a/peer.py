@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import zlib
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 
 import httpx
 
@@ -62,7 +62,7 @@ class Peer:
             AgentError: the agent could not be reached, or redirects elsewhere.
         """
         limit_s = HEAD_S if head_s is None else head_s
-        with self._errors():
+        try:
             url = httpx.URL(self.url)
             for _ in range(_MAX_REDIRECTS + 1):
                 response = await self._send(self._request(method, url, headers, body, silence_s), limit_s)
@@ -73,6 +73,15 @@ class Peer:
                     url = self._redirected(response, url)
                 finally:
                     await response.aclose()
+        except httpx.TimeoutException as error:
+            # The request was sent as a whole, so it has probably arrived.
+            raise AgentError(
+                f"{self.url} could not be reached: {_text_of(error)}.", arrived=isinstance(error, httpx.ReadTimeout)
+            ) from None
+        except httpx.HTTPError as error:
+            raise AgentError(f"{self.url} could not be reached: {_text_of(error)}.") from None
+        except (httpx.InvalidURL, UnicodeError) as error:
+            raise AgentError(f"{shorten(self.url)!r} is not a URL: {error}.") from None
         raise AgentError(f"{self.url} redirects more than {_MAX_REDIRECTS} times.", malformed=True)
 
     async def _send(self, request: httpx.Request, head_s: float) -> httpx.Response:
@@ -103,20 +112,6 @@ class Peer:
                 malformed=True,
             )
         return to
-
-    @contextlib.contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            yield
-        except httpx.TimeoutException as error:
-            # The request was sent as a whole, so it has probably arrived.
-            raise AgentError(
-                f"{self.url} could not be reached: {_text_of(error)}.", arrived=isinstance(error, httpx.ReadTimeout)
-            ) from None
-        except httpx.HTTPError as error:
-            raise AgentError(f"{self.url} could not be reached: {_text_of(error)}.") from None
-        except (httpx.InvalidURL, UnicodeError) as error:
-            raise AgentError(f"{shorten(self.url)!r} is not a URL: {error}.") from None
 
 
 def refusal_in(response: httpx.Response, body: bytes, url: str, *, own: bool) -> AgentError | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from tailrace.errors import EventUnreadable
@@ -13,13 +13,14 @@ from tailrace.stream.reader import Synced
 from tailrace.tracing.metrics import Meters, measure, meters
 
 
-@contextmanager
-def open_stream() -> Iterator[Callable[[Any], None] | None]:
+def open_stream() -> AbstractContextManager[Callable[[Any], None] | None]:
     """Count a stream as open in the block. What is yielded is called with each item that was delivered, if not None."""
     instruments = meters()
-    if instruments is None:
-        yield None
-        return
+    return nullcontext() if instruments is None else _counted(instruments)
+
+
+@contextmanager
+def _counted(instruments: Meters) -> Iterator[Callable[[Any], None]]:
     measure(instruments.open_streams.add, 1)
     try:
         yield _Lag(instruments)

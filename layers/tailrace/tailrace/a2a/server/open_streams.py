@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Any
 
 from tailrace.a2a.errors import too_busy
@@ -56,11 +56,14 @@ class _Counted(AsyncGenerator[bytes]):
         self._chunks = chunks
         self._leave = leave
 
-    async def asend(self, value: None) -> bytes:
-        return await self._chunks.asend(value)
+    def __anext__(self) -> Coroutine[Any, Any, bytes]:
+        return self._chunks.__anext__()
 
-    async def athrow(self, *error: Any) -> bytes:
-        return await self._chunks.athrow(*error)
+    def asend(self, value: None) -> Coroutine[Any, Any, bytes]:
+        return self._chunks.asend(value)
+
+    def athrow(self, *error: Any) -> Coroutine[Any, Any, bytes]:
+        return self._chunks.athrow(*error)
 
     async def aclose(self) -> None:
         try:
