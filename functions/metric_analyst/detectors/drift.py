@@ -7,7 +7,6 @@ A slope is found in every random walk and in every morning. So there are more co
 
 - The increments from block to block are steady: their mean is large compared with their scatter.
 - Two increments do not make more than half of the rise, otherwise it is a step.
-- The whole rise is clearly larger than the noise.
 - In a recording of 2 to 20 hours a rise may be the time of day. There it must be a straight line, unless the series is
   by its name something that fills up.
 
@@ -24,7 +23,7 @@ import msgspec
 
 from metric_analyst.detectors.change import Change, Signal
 from metric_analyst.detectors.rhythm import HOUR
-from metric_analyst.detectors.robust import mad_sigma, median, noise_floor, theil_sen
+from metric_analyst.detectors.robust import mad_sigma, median, theil_sen
 
 METHOD = "Theil–Sen slope on block medians, increments against a random walk"
 FEWEST = 24
@@ -33,7 +32,6 @@ STEADY, STEADY_LATE = 4.5, 3.5  # Student's t of the increments
 JUMP = 0.5  # share of the rise that two increments have, at most
 # Or these, beside at least so many blocks of a level: how many times more than it wanders by itself the rise is.
 STEADY_BESIDE, JUMP_BESIDE, WANDER, FEW_BLOCKS = 2.2, 0.7, 4.5, 6
-NOISES = 3.0
 CURVED = 1.5  # the steepest third in relation to the flattest
 LEAST_SHARE = 0.4
 
@@ -122,11 +120,6 @@ def _drift(signal: Signal, first: int) -> Change | None:
         rising = max(rising, min(steady / STEADY_BESIDE, abs(total) / wander if wander else 10.0))
     if rising < 1 or not total or not _straight_enough(signal, times, blocks):
         return None
-    noise = mad_sigma([v - start - slope * t for t, v in zip(times, values, strict=True)])
-    noise = max(noise / max(1.0, (n / count / 12) ** 0.5), noise_floor(values))
-    strength = min(abs(total) / (NOISES * noise) if noise else 10.0, rising, 10.0)
-    if strength < 1:
-        return None
     blur = (times[-1] - times[0]) / 6  # a line's start is not known exactly
     return Change(
         type="drift",
@@ -134,7 +127,7 @@ def _drift(signal: Signal, first: int) -> Change | None:
         end=times[-1],
         before=start + slope * times[0],
         after=start + slope * times[-1],
-        strength=strength,
+        strength=min(rising, 10.0),
         samples=n,
         state="ongoing",
         early=blur,

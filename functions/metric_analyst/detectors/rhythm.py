@@ -19,8 +19,6 @@ from itertools import accumulate, compress
 from math import exp, log
 from operator import sub
 
-import msgspec
-
 from metric_analyst.detectors.robust import mad_sigma, median, quantile, rolling_median
 
 DAY = 86_400.0
@@ -38,13 +36,21 @@ WHOLE = 0.9  # share of the samples of the fullest day that a day has, to count
 LEAST_SHARE = 0.01  # of the median; values below it have no useful logarithm
 
 
-class _Calendar(msgspec.Struct, frozen=True):
+class _Calendar:
     """The samples of each hour (by its number since 1970) and of each whole day, and each sample's slot of the day."""
 
-    times: Sequence[float]
-    hours: dict[int, slice]
-    days: list[slice]
-    slots: list[int]
+    def __init__(self, times: Sequence[float]) -> None:
+        self.times = times
+        self.hours = {int(times[hour.start] // HOUR): hour for hour in stretches(times, HOUR, 0.0)}
+        days = stretches(times, DAY, times[0])
+        fullest = max(day.stop - day.start for day in days)
+        self.days = [day for day in days if day.stop - day.start >= WHOLE * fullest]
+        count = min(MOST_SLOTS, max(4, int(len(times) * DAY / (times[-1] - times[0]))))
+        self.slots = [int(time % DAY * count / DAY) for time in times]
+
+    def hourly(self, values: Sequence[float]) -> dict[int, float]:
+        """Return the median of each hour."""
+        return {hour: median(values[samples]) for hour, samples in self.hours.items()}
 
 
 def rhythm_of(times: Sequence[float], values: list[float]) -> tuple[list[float], bool]:
@@ -55,8 +61,8 @@ def rhythm_of(times: Sequence[float], values: list[float]) -> tuple[list[float],
     span = times[-1] - times[0]
     if span < 1.9 * DAY or len(times) < FEWEST_IN_A_DAY * span / DAY:
         return [], False
-    calendar = _calendar(times)
-    if not _days_alike(_hourly(calendar, values)):
+    calendar = _Calendar(times)
+    if not _days_alike(calendar.hourly(values)):
         return [], False
     added = _rhythm(calendar, values)
     least = LEAST_SHARE * median(values)
@@ -72,18 +78,6 @@ def _noisier_when_high(values: Sequence[float], added: Sequence[float]) -> bool:
     third = len(steps) // 3
     quiet, noisy = (median([steps[at] for at in part]) for part in (by_level[:third], by_level[-third:]))
     return noisy > NOISIER * quiet
-
-
-def _calendar(times: Sequence[float]) -> _Calendar:
-    days = stretches(times, DAY, times[0])
-    fullest = max(day.stop - day.start for day in days)
-    count = min(MOST_SLOTS, max(4, int(len(times) * DAY / (times[-1] - times[0]))))
-    return _Calendar(
-        times,
-        {int(times[hour.start] // HOUR): hour for hour in stretches(times, HOUR, 0.0)},
-        [day for day in days if day.stop - day.start >= WHOLE * fullest],
-        [int(time % DAY * count / DAY) for time in times],
-    )
 
 
 def stretches(times: Sequence[float], width: float, begin: float) -> list[slice]:
@@ -108,11 +102,6 @@ def _by(places: Iterable[float], values: Iterable[float]) -> dict[float, float]:
     for place, value in zip(places, values, strict=True):
         parts[place].append(value)
     return {place: median(part) for place, part in parts.items()}
-
-
-def _hourly(calendar: _Calendar, values: Sequence[float]) -> dict[int, float]:
-    """Return the median of each hour."""
-    return {hour: median(values[samples]) for hour, samples in calendar.hours.items()}
 
 
 def _days_alike(hourly: dict[int, float]) -> bool:
@@ -142,7 +131,7 @@ def _rise(hourly: dict[int, float]) -> float:
 def _rhythm(calendar: _Calendar, values: Sequence[float]) -> list[float]:
     """Return what the rhythm adds to each value; 0 in its median over a working day."""
     times, slots = calendar.times, calendar.slots
-    rise = _rise(_hourly(calendar, values))
+    rise = _rise(calendar.hourly(values))
     flat = [value - rise * time for time, value in zip(times, values, strict=True)] if rise else values
     away: list[float] = []
     for day in calendar.days:
@@ -154,7 +143,7 @@ def _rhythm(calendar: _Calendar, values: Sequence[float]) -> list[float]:
     if times[-1] - times[0] < WITH_WEEKEND:
         return added
     rest = list(map(sub, flat, added))
-    hourly = _hourly(calendar, rest)
+    hourly = calendar.hourly(rest)
     best, least = None, CLEARLY * _roughness(hourly.values())
     for border in BORDERS:
         lower = _weekends(hourly, [hour % 24 for hour in hourly], [*hourly.values()], border)

@@ -27,7 +27,7 @@ from operator import sub
 import msgspec
 
 from metric_analyst.detectors.active import activity
-from metric_analyst.detectors.change import FEWEST, Change, Signal
+from metric_analyst.detectors.change import Change, Signal
 from metric_analyst.detectors.robust import TO_SIGMA, mad_sigma, median, noise_floor
 
 METHOD = "robust moving sums over windows of many lengths, against the series' own jumps"
@@ -61,10 +61,8 @@ class _Jump(msgspec.Struct):
 
 
 def level_shifts(signal: Signal) -> list[Change]:
-    """Return the shifts in order of time, at most four; none for fewer than 12 samples."""
+    """Return the shifts in order of time, at most four. A signal has at least 12 samples."""
     rest = signal.rest
-    if len(rest) < FEWEST or min(rest) == max(rest):
-        return []
     # Over days a series may rest at night.
     if signal.span <= SHORT and (active := activity(signal.raw)) is not None:
         return [_change(signal, signal.raw, *active)]

@@ -20,7 +20,7 @@ from operator import sub
 
 import msgspec
 
-from metric_analyst.detectors.change import FEWEST, Change, Signal
+from metric_analyst.detectors.change import Change, Signal
 from metric_analyst.detectors.robust import mad_sigma, median, noise_floor, rolling_median
 
 METHOD = "Hampel identifier (running median and MAD), gap test"
@@ -47,10 +47,8 @@ class _Event(msgspec.Struct):
 
 
 def spikes(signal: Signal) -> list[Change]:
-    """Return at most three spikes in order of time; none for fewer than 12 samples."""
+    """Return at most three spikes in order of time. A signal has at least 12 samples."""
     values, n = signal.rest, len(signal.rest)
-    if n < FEWEST or min(signal.raw) == max(signal.raw):
-        return []
     base = baseline(values)
     away = list(map(sub, values, base))
     scale = max(mad_sigma(away, 0.0), noise_floor(values))
