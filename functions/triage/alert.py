@@ -8,7 +8,7 @@ import msgspec
 
 from tailrace.errors import shorten
 from tailrace.inputs.request import Request
-from triage.times import time_in
+from triage.timestamps import time_in
 
 # An ISO 8601 time in running text: a date, a time, and perhaps a zone.
 _TIME = re.compile(r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?")

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from datetime import date
+
+_SLASHED = re.compile(r"(?<![\d/])(\d\d?)/(\d\d?)/((?:19|20)\d\d)(?=,? \d|$)")
+
+
+def dates_in(texts: Iterable[str]) -> list[tuple[int, int, int]]:
+    """Return the numbers of the first date like 05/03/2024 in each text that has one."""
+    return [(int(m[1]), int(m[2]), int(m[3])) for text in texts if (m := _SLASHED.search(text)) is not None]
 
 
 def day_first(dates: Sequence[tuple[int, int, int]]) -> bool | None:

@@ -24,18 +24,6 @@ def epoch(number: float) -> float | None:
     return None
 
 
-def time_in(value: object) -> float | None:
-    """Return the time in a number as `epoch` does, or in a text in ISO 8601 (UTC without a zone); None without one."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return epoch(value)
-    try:
-        moment = datetime.fromisoformat(str(value))
-        seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError):
-        return None
-    return seconds if 0 <= seconds < LATEST else None
-
-
 def without_strays(times: Sequence[float]) -> Sequence[float]:
     """Return times (in order) without the few that a wrong clock put far away: one in a thousand, at least one."""
     if len(times) < 10:

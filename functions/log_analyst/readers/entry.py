@@ -7,7 +7,7 @@ from typing import NamedTuple
 from log_analyst.readers import levels
 from log_analyst.readers.fields import Fields
 from log_analyst.readers.masking import METHODS
-from log_analyst.readers.timestamps import Timestamps
+from triage.timestamps import Timestamps
 
 
 class Entry(NamedTuple):

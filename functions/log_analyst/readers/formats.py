@@ -13,7 +13,7 @@ from log_analyst.readers import levels
 from log_analyst.readers.entry import Entry, named, request_entry
 from log_analyst.readers.masking import METHODS
 from log_analyst.readers.records import W3cLog, json_line, logfmt
-from log_analyst.readers.timestamps import Timestamps
+from triage.timestamps import Timestamps
 
 Parser = Callable[[str, Timestamps], Entry | None]
 

@@ -14,8 +14,8 @@ from log_analyst.readers.entry import Entry
 from log_analyst.readers.formats import parsers
 from log_analyst.readers.header import Header, header_of
 from log_analyst.readers.sources import Source
-from log_analyst.readers.timestamps import Timestamps
 from tailrace.errors import shorten
+from triage.timestamps import Timestamps
 
 # In characters. The rest of a longer line is not read.
 LINE_LIMIT = 65_536

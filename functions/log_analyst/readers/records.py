@@ -13,7 +13,7 @@ import msgspec
 from log_analyst.readers import levels
 from log_analyst.readers.entry import Entry, structured
 from log_analyst.readers.fields import fields_of, is_event, message_of
-from log_analyst.readers.timestamps import Timestamps
+from triage.timestamps import Timestamps
 
 # In characters. What begins later in a line is part of its text; pairs of logfmt beyond the longest are not read.
 _LONGEST_PREFIX, _LONGEST = 160, 8_192

@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 from log_analyst.readers.documents import json_lines_of
 from log_analyst.readers.formats import Parser, parsers
-from log_analyst.readers.timestamps import Timestamps
 from tailrace.inputs.request import File, Request
 from tailrace.inputs.text import Content, Text
 from triage.tables import is_table_of_numbers
+from triage.timestamps import Timestamps
 from triage.wording import listed
 
 # How many files a note names; the others are counted.

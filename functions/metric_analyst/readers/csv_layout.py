@@ -9,11 +9,10 @@ from itertools import islice
 
 import msgspec
 
-from metric_analyst.readers.cells import cell_number, has_decimal_comma, split
-from metric_analyst.readers.times import dates_of, parse_time
-from triage.date_order import day_first
+from triage.cells import DELIMITERS, cell_number, has_decimal_comma, split
+from triage.date_order import dates_in, day_first
+from triage.timestamps import time_in
 
-DELIMITERS = ",;\t|"
 SNIFFED_LINES = 60
 LOOKED_AT = 4 * SNIFFED_LINES  # lines, because some may be blank
 MOST_COLUMNS = 2_000
@@ -55,7 +54,7 @@ def sniff(lines: list[str], last: Sequence[str] = ()) -> Layout | None:
             time = _time_column(regular)
             if time is None:
                 continue
-            good = [cells for cells in regular if parse_time(cells[time]) is not None]
+            good = [cells for cells in regular if time_in(cells[time]) is not None]
             comma = has_decimal_comma((cell for cells in good for cell in cells), delimiter)
             others = (cell for cells in good for i, cell in enumerate(cells) if i != time)
             if any(cell_number(cell, comma) is not None for cell in others) and (
@@ -67,8 +66,8 @@ def sniff(lines: list[str], last: Sequence[str] = ()) -> Layout | None:
     (_, width), delimiter, time = best
     rows = [(i, cells) for i, cells in ((i, split(line, delimiter)) for i, line in sample) if len(cells) == width]
     ending = [cells for cells in (split(line.rstrip("\r"), delimiter) for line in last) if len(cells) == width]
-    dates = dates_of(cells[time] for cells in [*(cells for _, cells in rows), *ending])
-    first, top = next((i, cells) for i, cells in rows if parse_time(cells[time]) is not None)
+    dates = dates_in(cells[time] for cells in [*(cells for _, cells in rows), *ending])
+    first, top = next((i, cells) for i, cells in rows if time_in(cells[time]) is not None)
     return Layout(
         delimiter=delimiter,
         header=_header(lines[:first], delimiter, width, time),
@@ -117,7 +116,7 @@ def _time_column(rows: list[list[str]]) -> int | None:
     names = rows[0]
     order = sorted(range(width), key=lambda i: (_TIME_NAMES.match(names[i].strip().strip('"')) is None, i))
     for column in order:
-        times = sum(parse_time(row[column]) is not None for row in rows)
+        times = sum(time_in(row[column]) is not None for row in rows)
         if times and times >= MOSTLY * (len(rows) - 1):
             return column
     return None

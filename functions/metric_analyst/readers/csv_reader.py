@@ -17,13 +17,13 @@ from itertools import chain, islice
 from math import nan
 
 from metric_analyst.notes import UNREAD, Notes
-from metric_analyst.readers.cells import LONGEST_NUMBER, cell_quantity, is_missing, split
 from metric_analyst.readers.csv_layout import LOOKED_AT, sniff, why_not
 from metric_analyst.readers.table import Column, MetricTable
-from metric_analyst.readers.times import number_of, parse_time
 from tailrace.inputs.request import LINE_LIMIT
 from tailrace.inputs.text import Content
 from triage.budget import UNLIMITED, Budget
+from triage.cells import LONGEST_NUMBER, cell_quantity, is_missing, number_of, split
+from triage.timestamps import time_in
 
 MOST_SERIES = 5_000
 MOST_LABELS = 1_000
@@ -81,7 +81,7 @@ def read_csv(
         written = cells[layout.time]
         if layout.clock:
             written = f"{written.strip()} {cells[layout.time + 1].strip()}"
-        time = parse_time(written, layout.day_first or False)
+        time = time_in(written, layout.day_first)
         if time is None:
             notes.add(
                 f"{source}: row skipped, because there is no time in {layout.header[layout.time]!r}",

@@ -23,12 +23,11 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 from metric_analyst.notes import Notes
-from metric_analyst.readers.cells import cell_number
 from metric_analyst.readers.table import Column, MetricTable
-from metric_analyst.readers.times import parse_time
 from metric_analyst.readers.units import cloudwatch_unit
 from triage.alert import fields_in
-from triage.times import time_in
+from triage.cells import cell_number
+from triage.timestamps import time_in
 
 # Other line ends, like U+2028 and form feeds, may be in a string.
 _LINE_END = re.compile(r"\r\n|\n|\r")
@@ -71,7 +70,7 @@ def read_document(document: Any, source: str, notes: Notes) -> Generator[None, N
         for number, (written, value) in enumerate(found.samples):
             if number % _PAUSE == 0:
                 yield
-            time = _time(written)
+            time = time_in(written)
             timeless += time is None
             if time is not None:
                 column.add(time, _number(value))
@@ -217,11 +216,7 @@ def _are_points(value: Any) -> bool:
 
 
 def _are_times(values: list[Any]) -> bool:
-    return sum(_time(value) is not None for value in values) >= _MOSTLY * len(values)
-
-
-def _time(value: Any) -> float | None:
-    return parse_time(value) if isinstance(value, str) else time_in(value)
+    return sum(time_in(value) is not None for value in values) >= _MOSTLY * len(values)
 
 
 def _number(value: Any) -> float | None:

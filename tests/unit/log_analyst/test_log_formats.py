@@ -11,9 +11,9 @@ from log_analyst.readers import levels
 from log_analyst.readers.formats import parsers
 from log_analyst.readers.reading import LogReader
 from log_analyst.readers.sources import Source
-from log_analyst.readers.timestamps import Timestamps
 from tailrace.inputs.text import Text
 from tests.unit.log_analyst.log_fixtures import MAKERS, T0, access_line, nginx_error_line
+from triage.timestamps import Timestamps
 
 REFERENCE = datetime(2024, 3, 6, tzinfo=UTC).timestamp()
 APACHE_ERROR = (

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from log_analyst.readers.reading import LogReader
 from log_analyst.readers.sources import Source, sources
-from log_analyst.readers.timestamps import Timestamps
 from tailrace.inputs.text import Text
 from tests.unit.log_analyst.log_fixtures import MINUTE, T0, asked, file, run, when
 from triage.date_order import day_first
+from triage.timestamps import Timestamps
 from triage.zones import AMBIGUOUS, ZONES
 
 BEGIN, END = 45, 60  # minutes of the incident

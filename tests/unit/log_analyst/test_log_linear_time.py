@@ -17,10 +17,10 @@ from log_analyst.readers.reading import LogReader, newest_dated
 from log_analyst.readers.reading import example as example_line
 from log_analyst.readers.shapes import shape_of
 from log_analyst.readers.sources import Source, sources
-from log_analyst.readers.timestamps import Timestamps
 from tailrace.inputs.request import File, Request
 from tailrace.inputs.text import Text
 from tests.support.linear_time import FILES, LINES, Shape, assert_linear
+from triage.timestamps import Timestamps
 
 pytestmark = pytest.mark.slow
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from log_analyst.readers.timestamps import DAY, Timestamps
+from triage.timestamps import DAY, Timestamps
 
 REFERENCE = datetime(2024, 3, 5, tzinfo=UTC).timestamp()
 MOMENT = datetime(2024, 1, 2, 3, 4, 5, tzinfo=UTC).timestamp()

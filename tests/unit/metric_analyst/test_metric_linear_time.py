@@ -10,14 +10,14 @@ from hypothesis import HealthCheck, example, given, settings
 
 from metric_analyst.detectors.counter import is_counter
 from metric_analyst.detectors.detect import detect
-from metric_analyst.readers.cells import cell_number, is_missing, split
 from metric_analyst.readers.csv_layout import sniff, why_not
 from metric_analyst.readers.reader import read
 from metric_analyst.readers.series import make_series
-from metric_analyst.readers.times import parse_time
 from metric_analyst.readers.units import unit_of
 from tailrace.inputs.request import File, Request
 from tests.support.linear_time import FILES, LINES, Shape, assert_linear
+from triage.cells import cell_number, is_missing, split
+from triage.timestamps import time_in
 
 pytestmark = pytest.mark.slow
 
@@ -50,7 +50,7 @@ OF_A_LINE: dict[str, Callable[[str], object]] = {
     "a cell's number": cell_number,
     "a number with a decimal comma": lambda text: cell_number(text, True),
     "a missing value": is_missing,
-    "a time": parse_time,
+    "a time": time_in,
     "a line's cells": lambda text: [split(text, delimiter) for delimiter in ",;\t|"],
     "a file's layout": lambda text: sniff([text, text, f"2026-01-01T00:00:00Z,{text},1", text]),
     "a header": lambda text: sniff([f"time,{text}", "2026-01-01T00:00:00Z,1", "2026-01-01T00:01:00Z,2"]),

@@ -17,11 +17,11 @@ from metric_analyst.notes import Notes
 from metric_analyst.readers.csv_reader import read_csv
 from metric_analyst.readers.json_reader import read_document, read_json, series_names
 from metric_analyst.readers.series import clean
-from metric_analyst.readers.times import parse_time
 from metric_analyst.readers.units import unit_of
 from tailrace.inputs.text import Text
 from tests.unit.metric_analyst.planted import MONDAY, finish
 from tests.unit.metric_analyst.reading import T0, by_name, only, reading
+from triage.timestamps import time_in
 
 
 @pytest.mark.parametrize(
@@ -42,6 +42,9 @@ from tests.unit.metric_analyst.reading import T0, by_name, only, reading
         "01/01/2026 12:00:00 AM",
         "1/1/2026, 0:00:00",
         "01/01/2026 00:00:00.000",
+        "01/01/2026 00:00:00 UTC",
+        "01 Jan 2026 00:00:00",
+        "Jan 1, 2026 12:00 AM",
         "1767225600",
         "1767225600.0",
         "1767225600000",
@@ -50,14 +53,14 @@ from tests.unit.metric_analyst.reading import T0, by_name, only, reading
     ],
 )
 def test_every_spelling_of_a_time_is_the_same_moment(written: str) -> None:
-    assert parse_time(written) == T0
+    assert time_in(written) == T0
 
 
 @pytest.mark.parametrize(
     "written", ["", "12", "1000", "hello", "nan", "1e400", "2026-13-01 00:00:00", "9999-99-99", "²" * 9]
 )
 def test_text_that_is_no_time_gives_none(written: str) -> None:
-    assert parse_time(written) is None
+    assert time_in(written) is None
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])

@@ -8,9 +8,9 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterable
+from math import isfinite
 
-from metric_analyst.readers.times import number_of
-
+DELIMITERS = ",;\t|"
 _MISSING = frozenset(
     ("", "-", "nan", "null", "nil", "none", "n/a", "na", "inf", "+inf", "-inf", "infinity", "-infinity")
 )
@@ -54,6 +54,15 @@ def _scales() -> dict[str, tuple[float, str]]:
 
 
 _SCALES = _scales()
+
+
+def number_of(text: str) -> float | None:
+    """Return a finite decimal number, else None. `1_000` and `nan`, which Python reads, are no numbers here."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if isfinite(value) and "_" not in text else None
 
 
 def cell_quantity(text: str, decimal_comma: bool = False) -> tuple[float, str] | None:

@@ -1,4 +1,4 @@
-"""Finds the time in a log line, in the formats of most loggers.
+"""Reads times as people and programs write them: in a log's lines (`Timestamps`), and alone (`time_in`).
 
 These are ISO 8601 (with or without a zone, period or comma before the fraction, slashes for dashes), the
 common log format's `10/Oct/2000:13:55:36 -0700`, syslog's `Oct 11 22:14:15`, ctime's and Apache's
@@ -20,8 +20,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from triage.date_order import day_first
-from triage.times import LATEST, epoch, iso, time_in
+from triage.date_order import dates_in, day_first
+from triage.times import LATEST, epoch, iso
 from triage.zones import ZONES, assumption
 
 DAY = 86_400.0
@@ -54,9 +54,9 @@ _STYLES = {
     "dated": rf"\b(?P<b>{_MON} {_DAY},? {_YEAR},? {_HM}){_FRACTION}{_ZONE}{_HALF}",
     "syslog": rf"\b(?P<b>{_MON} {_DAY} {_HMS}){_FRACTION}",
     "day": rf"(?<!\d)(?P<b>(?P<day>\d\d?)[ -]{_MON}[ -](?P<year>\d{{4}}) {_HMS}){_FRACTION}{_ZONE}",
-    "slashed": rf"(?<![\d/])(?P<b>(?P<month>\d\d?)/(?P<day>\d\d?)/{_YEAR},? {_HM}){_FRACTION}{_HALF}",
+    "slashed": rf"(?<![\d/])(?P<b>(?P<month>\d\d?)/(?P<day>\d\d?)/{_YEAR},? {_HM}){_FRACTION}{_HALF}{_ZONE}",
     "dotted": r"(?<![\d.-])(?P<b>(?P<day>\d\d?)(?P<mark>[.-])(?P<month>\d\d?)(?P=mark)"
-    rf"(?P<year>(?:19|20)\d\d|(?<=\d\d\.\d\d\.)\d\d(?= ))[T,]? ?{_HM}){_FRACTION}{_ZONE}",
+    rf"(?P<year>(?:19|20)\d\d|(?<=\d\d\.\d\d\.)\d\d(?= ))[T,]? ?{_HM}){_FRACTION}(?P<half> [AP]M\b)?{_ZONE}",
     "short": rf"(?<![\d/])(?P<b>(?P<year>\d\d)/(?P<month>\d\d)/(?P<day>\d\d) {_HMS}){_FRACTION}",
     "basic": rf"(?<!\d)(?P<b>{_YEAR}{_MMDD}T{_PACKED}){_FRACTION}{_ZONE}",
     "glog": rf"(?<=^[IWEFD])(?P<b>{_MMDD} {_HMS}){_FRACTION}",
@@ -79,7 +79,8 @@ _ALL = [_Style(name, re.compile(pattern)) for name, pattern in _STYLES.items()]
 # A time of day may be part of any text, so it counts only at a line's start, and if the log has no other times.
 _CLOCK = _Style("clock", re.compile(rf"^\[?(?P<b>{_HMS})(?:[.,:](?P<fraction>\d{{1,9}}))?(?![\d:])"))
 _YEARLESS = frozenset(["syslog", "glog", "logcat", "clock"])
-_SLASHED = re.compile(r"(?<![\d/])(\d\d?)/(\d\d?)/((?:19|20)\d\d),? \d")
+# What a text may be that is nothing but a time. Two digits of a year may be a day.
+_ALONE = [style for style in _ALL if style.name in ("iso", "ctime", "dated", "day", "slashed", "dotted")]
 # What follows a time that is part of a file's name: grep puts the name in front of each line.
 _IN_NAME = re.compile(r"[\w.-]*\.(?:log|txt|out|err|json|jsonl|\d+)\b")
 _SECONDS = re.compile(r"1\d{9}")
@@ -133,10 +134,10 @@ class Timestamps:
         That is whether the day comes first in dates like 05/03/2024, at what time of day the log ends, and whether
         nearly all lines have seconds since the epoch in one column, or a time at their end.
         """
-        dates = [match for line in lines if (match := _SLASHED.search(line, 0, FURTHEST + 48)) is not None]
-        self.day_first = day_first([(int(m[1]), int(m[2]), int(m[3])) for m in dates])
+        dates = dates_in(line[: FURTHEST + 48] for line in lines)
+        self.day_first = day_first(dates)
         if dates and self.day_first is None:
-            date = dates[0][0].rsplit(" ", 1)[0].rstrip(",")
+            date = "{:02}/{:02}/{}".format(*dates[0])
             self.assumptions["order"] = f"nothing tells whether {date} has the month first, so it is read that way"
         clocks = (match for line in reversed(lines) if (match := _CLOCK.pattern.match(line)) is not None)
         if (last := next(clocks, None)) is not None:
@@ -226,23 +227,11 @@ class Timestamps:
         """Return a written time in seconds since the epoch, without its fraction; None if there is no such time."""
         if style == "epoch":
             return epoch(float(parts["b"] or ""))
-        in_day = _in_day(parts)
-        if in_day is None:
-            return None
         if style == "clock":
-            return self._on_its_day(in_day)
-        zone = (parts.get("zone") or "").strip()
-        if ambiguous := assumption(zone):
+            return None if (in_day := _in_day(parts)) is None else self._on_its_day(in_day)
+        if ambiguous := assumption((parts.get("zone") or "").strip()):
             self.assumptions["zone"] = ambiguous
-        day = int(parts["day"] or 0)
-        month = _MONTHS[name.lower()] if (name := parts.get("name")) else int(parts["month"] or 0)
-        # By convention the day comes first between periods or dashes.
-        if (style == "slashed" and self.day_first) or (style in ("slashed", "dotted") and month > 12):
-            day, month = month, day
-        in_day -= _offset(zone)
-        if (year := parts.get("year")) is None:
-            return _yearless(month, day, in_day, self.reference)
-        return _moment(int(year) + (2000 if len(year) == 2 else 0), month, day, in_day)
+        return _on_a_date(style, parts, self.day_first, self.reference)
 
     def _on_its_day(self, in_day: float) -> float | None:
         if self._midnight is None:
@@ -267,9 +256,58 @@ class Timestamps:
         return midnight - DAY if end > max(self.reference, time.time()) else midnight
 
 
+def time_in(value: object, day_first: bool | None = None) -> float | None:
+    """Return the time in a number as `epoch` does, or the one that a text is, also a date alone; None if it is none.
+
+    `day_first` is about dates like 01/02/2026.
+    """
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return epoch(value)
+    text = str(value).strip().strip('"')
+    if not 8 <= len(text) <= 40:
+        return None
+    try:
+        return epoch(float(text))
+    except ValueError:
+        pass
+    try:
+        moment = datetime.fromisoformat(text)
+        seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+        return seconds if 0 <= seconds < LATEST else None
+    except (ValueError, OverflowError):
+        pass
+    text = text if ":" in text else f"{text} 00:00"
+    for style in _ALONE:
+        if (match := style.pattern.fullmatch(text)) is not None:
+            whole = _on_a_date(style.name, match.groupdict(), day_first)
+            return whole + float(f"0.{match['fraction']}") if whole is not None and match["fraction"] else whole
+    return None
+
+
+def _on_a_date(
+    style: str, parts: Mapping[str, str | None], day_first: bool | None, reference: float = 0.0
+) -> float | None:
+    """Return a written date and time in seconds since the epoch, without its fraction; None if there is no such time.
+
+    A date without a year is not after the `reference`.
+    """
+    in_day = _in_day(parts)
+    if in_day is None:
+        return None
+    in_day -= _offset((parts.get("zone") or "").strip())
+    day = int(parts["day"] or 0)
+    month = _MONTHS[name.lower()] if (name := parts.get("name")) else int(parts["month"] or 0)
+    # By convention the day comes first between periods or dashes.
+    if (style == "slashed" and day_first) or (style in ("slashed", "dotted") and month > 12):
+        day, month = month, day
+    if (year := parts.get("year")) is None:
+        return _yearless(month, day, in_day, reference)
+    return _moment(int(year) + (2000 if len(year) == 2 else 0), month, day, in_day)
+
+
 def _in_day(parts: Mapping[str, str | None]) -> float | None:
     """Return the hour, minute and second in seconds since midnight; None if there is no such time."""
-    hour, minute, second = (int(parts.get(part) or 0) for part in ("hour", "minute", "second"))
+    hour, minute, second = int(parts["hour"] or 0), int(parts["minute"] or 0), int(parts["second"] or 0)
     if half := (parts.get("half") or "").strip().lower():
         hour = hour % 12 + (12 if half[0] == "p" else 0)
     return hour * 3600.0 + minute * 60 + min(second, 59) if hour < 24 and minute < 60 and second <= 60 else None
