@@ -45,7 +45,7 @@ _LONGEST_FIRST = (
     *("tests/runtime/", "tests/interop/", "tests/integration/", "tests/resume/", "tests/tck/", "tests/contract/"),
     "tests/unit/",
 )
-# These wait for leases, clocks and containers most of their time, and compute little. One of three workers runs them
+# These wait for leases, clocks and containers most of their time, and compute little. One of four workers runs them
 # from the beginning on, while the others compute. Containers come when the browsers are done, and before what is short,
 # which all workers share at the end.
 _WAITING = (
@@ -61,8 +61,8 @@ ALL_PATHS = (*(path for paths in _TOGETHER.values() for path in paths), *_LONGES
 
 
 def workers(cores: int) -> int:
-    """How many workers run all tests: one for each core, and one more for each two cores, which waits."""
-    return cores + max(1, cores // 2)
+    """How many workers run all tests: two for each core, because every other one waits for something."""
+    return 2 * cores
 
 
 def place(nodeid: str) -> int:
@@ -76,7 +76,7 @@ def _first(nodeid: str, paths: tuple[str, ...]) -> int | None:
 
 
 class Scheduling(LoadFileScheduling):  # type: ignore[misc]
-    """Workers take whole files, in the order of `place`, and one of three takes what waits."""
+    """Workers take whole files, in the order of `place`, and one of four takes what waits."""
 
     def _split_scope(self, nodeid: str) -> str:
         scopes = (scope for scope, paths in _TOGETHER.items() if nodeid.startswith(paths))
@@ -85,7 +85,7 @@ class Scheduling(LoadFileScheduling):  # type: ignore[misc]
     def _assign_work_unit(self, node: Any) -> None:
         waiting = {scope for scope, tests in self.workqueue.items() if next(iter(tests)).startswith(_WAITING)}
         if waiting and len(waiting) < len(self.workqueue):
-            lane = self._waits(node) or sum(map(self._waits, self.nodes)) < max(1, self.numnodes // 3)
+            lane = self._waits(node) or sum(map(self._waits, self.nodes)) < max(1, self.numnodes // 4)
             scope = next(scope for scope in self.workqueue if (scope in waiting) == lane)
             self.workqueue.move_to_end(scope, last=False)
         super()._assign_work_unit(node)

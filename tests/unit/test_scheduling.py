@@ -1,4 +1,4 @@
-"""`make test` keeps all cores busy: one of three workers runs what waits, while the others compute."""
+"""`make test` keeps all cores busy: one of four workers runs what waits, while the others compute."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Worker:
         self.shutting_down = True
 
 
-def schedule(nodeids: list[str], count: int = 3) -> list[list[str]]:
+def schedule(nodeids: list[str], count: int = 4) -> list[list[str]]:
     """Give the tests to `count` workers, which run them in turn. Return the files that each was given."""
     config: Any = SimpleNamespace(
         option=SimpleNamespace(loadscopereorder=False), getvalue=lambda name: {"tx": [f"{count}*popen"]}[name]
@@ -56,8 +56,8 @@ WAITING = ["tests/integration/test_survival.py", "tests/integration/test_depth.p
 COMPUTING = [f"tests/unit/test_{number}.py" for number in range(8)]
 
 
-@pytest.mark.parametrize(("count", "lanes"), [(3, 1), (6, 2)])
-def test_one_of_three_workers_runs_what_waits_while_the_others_compute(count: int, lanes: int) -> None:
+@pytest.mark.parametrize(("count", "lanes"), [(4, 1), (8, 2)])
+def test_one_of_four_workers_runs_what_waits_while_the_others_compute(count: int, lanes: int) -> None:
     given = schedule(of_files(*COMPUTING, *WAITING), count)
     waited = [[file for file in files if file in WAITING] for files in given]
     assert sorted(file for files in waited for file in files) == sorted(WAITING)
