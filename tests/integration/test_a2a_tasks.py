@@ -218,6 +218,7 @@ async def test_a_reply_must_name_the_tasks_context_and_a_waiting_task() -> None:
         assert "'another'" in error["message"]
         assert task["contextId"] in error["message"]
         running = await served.begin("slow")
+        await served.until(running["id"], lambda frame: state_of(frame.result) == "TASK_STATE_WORKING")
         error = await served.error("SendMessage", {"message": message("more", taskId=running["id"])})
         assert error["code"] == -32004
         assert "TASK_STATE_WORKING" in error["message"]
