@@ -5,6 +5,7 @@ If something is not available, the test is skipped with a reason that says what 
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -24,18 +25,16 @@ _INSTALL_S = 900
 
 
 def python_with(requirements: Path) -> Path:
-    """Return the Python of an environment with exactly these requirements, which are pinned by hash."""
+    """Return the Python of an environment with exactly these requirements, which are pinned by hash.
+
+    Who comes while it is made waits.
+    """
     version = f"py{sys.version_info[0]}.{sys.version_info[1]}"
     kept = _kept(requirements.stem, version, requirements)
-    if not (kept / "ready").exists():
-        shutil.rmtree(kept, ignore_errors=True)  # an earlier installation was interrupted
-        _run([sys.executable, "-m", "venv", "--without-pip", str(kept)], kept.parent)
-        pip = [sys.executable, "-m", "pip", "--python", str(kept), "--quiet", "--disable-pip-version-check"]
-        # The file names every package. Without --no-deps, pip would resolve extras and refuse packages without a hash.
-        # Most of what would be compiled is never imported.
-        pins = ["--require-hashes", "-r", str(requirements)]
-        _run([*pip, "install", "--no-deps", "--no-compile", *pins], kept)
-        (kept / "ready").touch()
+    with (_CACHE / f"{kept.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (kept / "ready").exists():
+            _install(requirements, kept)
     return kept / "bin" / "python"
 
 
@@ -45,6 +44,16 @@ def node_with(folder: Path) -> tuple[str, Path]:
         return node_packages.node_with(folder)
     except node_packages.Unavailable as error:
         _absent(str(error))
+
+
+def _install(requirements: Path, kept: Path) -> None:
+    shutil.rmtree(kept, ignore_errors=True)  # an earlier installation was interrupted
+    _run([sys.executable, "-m", "venv", "--without-pip", str(kept)], kept.parent)
+    pip = [sys.executable, "-m", "pip", "--python", str(kept), "--quiet", "--disable-pip-version-check"]
+    # The file names every package. Without --no-deps, pip would resolve extras and refuse packages without a hash.
+    # Most of what would be compiled is never imported.
+    _run([*pip, "install", "--no-deps", "--no-compile", "--require-hashes", "-r", str(requirements)], kept)
+    (kept / "ready").touch()
 
 
 def _kept(name: str, kind: str, pins: Path) -> Path:
