@@ -39,8 +39,10 @@ def docker(sam: Path, python313: str) -> None:
 
 
 def containers() -> set[str]:
-    listed = subprocess.run(["docker", "ps", "--all", "--quiet"], capture_output=True, text=True, check=True)
-    return set(listed.stdout.split())
+    """The ids of the containers of sam's images. Others come and go while this test runs."""
+    listing = ["docker", "ps", "--all", "--format", "{{.Image}} {{.ID}}"]
+    listed = subprocess.run(listing, capture_output=True, text=True, check=True)
+    return {line.split()[1] for line in listed.stdout.splitlines() if line.startswith("samcli/")}
 
 
 def aws_of(folder: Path) -> str:
