@@ -152,6 +152,19 @@ async def test_what_is_no_chunk_is_an_error() -> None:
             assert [piece async for piece in pieces] == []
 
 
+@pytest.mark.parametrize("begun", [b"g\r\n", b"-1\r\n", b"\r\n", b" 5\r\n"])
+async def test_what_cannot_become_a_chunk_is_an_error_although_its_sender_falls_silent(begun: bytes) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(CHUNKED + CHUNK + begun)
+        await reader.read()
+
+    limit = httpx.Timeout(5, read=1)
+    async with asked(answer) as (client, url), client.stream("GET", url, timeout=limit) as response:
+        with pytest.raises(httpx.RemoteProtocolError):
+            await response.aread()
+
+
 async def test_a_head_of_a_chunked_response_has_no_body() -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")

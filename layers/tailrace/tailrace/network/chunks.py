@@ -10,7 +10,8 @@ import re
 
 # A size of up to four digits: such a chunk has room in a connection's buffer.
 _SIZE = re.compile(rb"([0-9A-Fa-f]{1,4})\r\n")
-_SIZE_BYTES = 6
+# As much of one as may have come before the rest.
+_SIZE_BEGUN = re.compile(rb"[0-9A-Fa-f]{0,4}\r?")
 
 
 def take_chunks(received: bytearray) -> bytes | None:
@@ -31,5 +32,5 @@ def take_chunks(received: bytearray) -> bytes | None:
         del received[:at]
         return b"".join(pieces)
     if size is None:
-        return b"" if len(received) < _SIZE_BYTES else None
+        return b"" if _SIZE_BEGUN.fullmatch(received) else None
     return b"" if start < end and len(received) < end + 2 else None
