@@ -70,6 +70,14 @@ def test_the_agents_get_the_models_name_its_package_and_the_name_of_its_key(stac
     assert function["Layers"][-1]["Ref"].startswith("ModelLayer")
 
 
+def test_the_layer_of_a_model_is_made_of_its_providers_folder() -> None:
+    layer = yaml.load((ROOT / "template.yaml").read_text(), Loader=Intrinsics)["Resources"]["ModelLayer"]
+    path, names = layer["Properties"]["ContentUri"][1]
+    assert path == "layers/models/${Provider}"
+    assert names == {"Provider": ["Select", [0, ["Split", [":", ["Ref", "Model"]]]]]}
+    assert layer["Metadata"]["BuildMethod"] == "makefile"
+
+
 def test_without_a_model_nobody_has_a_right_to_one(stack: Resources) -> None:
     for role in (*ROLES, "GatewayRole", "SweeperRole"):
         assert not [each for each in statements(stack, role) if "bedrock" in str(each) or "secretsmanager" in str(each)]
