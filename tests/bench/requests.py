@@ -8,6 +8,7 @@ Once for the first task of a context, and once for a later one.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 import uuid
@@ -43,6 +44,7 @@ class _Request(NamedTuple):
 
 
 async def _work(state: MessagesState) -> None:
+    await asyncio.sleep(_REQUEST_S)  # so that its start is an item by itself, which is small and not compressed
     write("done")
 
 
