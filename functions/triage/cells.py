@@ -93,6 +93,13 @@ def cell_number(text: str, decimal_comma: bool = False) -> float | None:
     return None if found is None else found[0]
 
 
+def is_number(text: str) -> bool:
+    """Return whether a cell has a number, in a unit that is known here or not."""
+    match = _WRITTEN.fullmatch(text.strip()[: LONGEST_NUMBER + 1])
+    digits = text if match is None else match[1]
+    return cell_number(digits) is not None or cell_number(digits, True) is not None
+
+
 def has_decimal_comma(cells: Iterable[str], delimiter: str) -> bool:
     """Return whether some of a file's cells show that its numbers have a comma where others have a period."""
     numbers = [match[1] for cell in cells if (match := _WRITTEN.fullmatch(cell.strip()[:LONGEST_NUMBER]))]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from datetime import date
 
-_SLASHED = re.compile(r"(?<![\d/])(\d\d?)/(\d\d?)/((?:19|20)\d\d)(?=,? \d|$)")
+_SLASHED = re.compile(r"(?<![\d/])(\d\d?)/(\d\d?)/((?:19|20)\d\d)(?=[T,]? {0,2}\d|\s*$)")
 
 
 def dates_in(texts: Iterable[str]) -> list[tuple[int, int, int]]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 
-from triage.cells import DELIMITERS, cell_number, is_missing, split
+from triage.cells import DELIMITERS, is_missing, is_number, split
 
 _MOSTLY = 0.9  # share of the rows
 # A row begins with its time or with a name, which is one word: "[GIN] 2026/01/01 - 10:00:00 | 200" is a log's line.
 _FIRST = re.compile(
-    r"\S*|(?:[\W\d]|[TZ]\b|[AP]M\b|[ap]m\b|(?:UTC|GMT|MSK|[A-Z]{2,4}T)\b|T(?=\d)"
+    r"\S*|(?:[\W\d]|[TZ]\b|[AaPp]\.?[Mm]\b|(?:UTC|GMT|MSK|[A-Z]{2,4}T)\b|T(?=\d)"
     r"|(?i:mon|tue|wed|thu|fri|sat|sun|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\b)*"
 )
 
@@ -30,11 +30,7 @@ def _is_table(rows: list[list[str]]) -> bool:
         return False
     numeric = 0
     for first, *values in rows[1:]:
-        numbers = sum(map(_is_number, values))
+        numbers = sum(is_missing(value) or is_number(value) for value in values)
         is_row = len(values) == width - 1 and _FIRST.fullmatch(first.strip()) is not None
         numeric += is_row and numbers >= max(1, len(values) - 2, len(values) / 2)
     return numeric >= _MOSTLY * (len(rows) - 1)
-
-
-def _is_number(cell: str) -> bool:
-    return is_missing(cell) or cell_number(cell) is not None or cell_number(cell, True) is not None

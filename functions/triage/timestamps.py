@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from triage.cells import number_of
 from triage.date_order import dates_in, day_first
 from triage.times import LATEST, epoch, iso
 from triage.zones import ZONES, assumption
@@ -42,7 +43,12 @@ _ZONE = (
     r"(?P<zone>Z|[+-]\d\d(?::?\d\d)?(?!\d)| ?(?:UTC|GMT|[+-]\d\d:?\d\d(?!\d))"
     rf"| (?:{'|'.join(ZONES)})\b)?"
 )
-_HALF = r"(?P<half> ?[AaPp]\.?[Mm]\b\.?)?"
+# JavaScript has a narrow space before AM.
+_HALF = r"(?P<half>[ \u00a0\u202f]?[AaPp]\.?[Mm]\b\.?)?"
+# German dates have periods too, and "am" is a word of German.
+_HALF_APART = r"(?P<half>[ \u00a0\u202f]?(?:[AP]M\b|[AaPp]\.[Mm]\.|pm\b|am$))?"
+# Between a date and a time of day. An hour may be padded with a space.
+_GAP = r"(?:T|,? {1,2}|,)"
 _ISO = rf"(?<!\d)(?P<b>{_YEAR}[-/.](?P<month>\d\d)[-/.](?P<day>\d\d)"
 
 # Each has the whole time in `b`, and its parts by name. Of two that match at one place, the first counts.
@@ -54,9 +60,9 @@ _STYLES = {
     "dated": rf"\b(?P<b>{_MON} {_DAY},? {_YEAR},? {_HM}){_FRACTION}{_ZONE}{_HALF}",
     "syslog": rf"\b(?P<b>{_MON} {_DAY} {_HMS}){_FRACTION}",
     "day": rf"(?<!\d)(?P<b>(?P<day>\d\d?)[ -]{_MON}[ -](?P<year>\d{{4}}) {_HMS}){_FRACTION}{_ZONE}",
-    "slashed": rf"(?<![\d/])(?P<b>(?P<month>\d\d?)/(?P<day>\d\d?)/{_YEAR},? {_HM}){_FRACTION}{_HALF}{_ZONE}",
+    "slashed": rf"(?<![\d/])(?P<b>(?P<month>\d\d?)/(?P<day>\d\d?)/{_YEAR}{_GAP}{_HM}){_FRACTION}{_HALF}{_ZONE}",
     "dotted": r"(?<![\d.-])(?P<b>(?P<day>\d\d?)(?P<mark>[.-])(?P<month>\d\d?)(?P=mark)"
-    rf"(?P<year>(?:19|20)\d\d|(?<=\d\d\.\d\d\.)\d\d(?= ))[T,]? ?{_HM}){_FRACTION}(?P<half> [AP]M\b)?{_ZONE}",
+    rf"(?P<year>(?:19|20)\d\d|(?<=\d\d\.\d\d\.)\d\d(?= )){_GAP}{_HM}){_FRACTION}{_HALF_APART}{_ZONE}",
     "short": rf"(?<![\d/])(?P<b>(?P<year>\d\d)/(?P<month>\d\d)/(?P<day>\d\d) {_HMS}){_FRACTION}",
     "basic": rf"(?<!\d)(?P<b>{_YEAR}{_MMDD}T{_PACKED}){_FRACTION}{_ZONE}",
     "glog": rf"(?<=^[IWEFD])(?P<b>{_MMDD} {_HMS}){_FRACTION}",
@@ -80,7 +86,10 @@ _ALL = [_Style(name, re.compile(pattern)) for name, pattern in _STYLES.items()]
 _CLOCK = _Style("clock", re.compile(rf"^\[?(?P<b>{_HMS})(?:[.,:](?P<fraction>\d{{1,9}}))?(?![\d:])"))
 _YEARLESS = frozenset(["syslog", "glog", "logcat", "clock"])
 # What a text may be that is nothing but a time. Two digits of a year may be a day.
-_ALONE = [style for style in _ALL if style.name in ("iso", "ctime", "dated", "day", "slashed", "dotted")]
+_ALONE = [style for style in _ALL if style.name in ("iso", "clf", "ctime", "dated", "day", "slashed", "dotted")]
+# Python reads 20260131-0042 too, which is rather the 42nd build of a day.
+_ISO_ALONE = re.compile(r"\d{4}[-/]\d\d[-/]\d\d(?:[T_ ].*)?|\d{8}T.*")
+_WEEKDAY = re.compile(r"^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,? ")
 # What follows a time that is part of a file's name: grep puts the name in front of each line.
 _IN_NAME = re.compile(r"[\w.-]*\.(?:log|txt|out|err|json|jsonl|\d+)\b")
 _SECONDS = re.compile(r"1\d{9}")
@@ -266,16 +275,16 @@ def time_in(value: object, day_first: bool | None = None) -> float | None:
     text = str(value).strip().strip('"')
     if not 8 <= len(text) <= 40:
         return None
-    try:
-        return epoch(float(text))
-    except ValueError:
-        pass
-    try:
-        moment = datetime.fromisoformat(text)
-        seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-        return seconds if 0 <= seconds < LATEST else None
-    except (ValueError, OverflowError):
-        pass
+    if (number := number_of(text)) is not None:
+        return epoch(number)
+    if _ISO_ALONE.fullmatch(text):
+        try:
+            moment = datetime.fromisoformat(text.replace("/", "-"))
+            seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+            return seconds if 0 <= seconds < LATEST else None
+        except (ValueError, OverflowError):
+            pass
+    text = _WEEKDAY.sub("", text)
     text = text if ":" in text else f"{text} 00:00"
     for style in _ALONE:
         if (match := style.pattern.fullmatch(text)) is not None:

@@ -54,6 +54,12 @@ def test_a_log_with_commas_is_no_table(line: str) -> None:
     assert len(sources(asked(file(f"{line}\n" * 20, "a.csv"))).logs) == 1
 
 
+@pytest.mark.parametrize("time", ["2024-03-05 09:00", "05-03-2024 9:00 a.m.", "05.03.2024  9:00"])
+def test_a_table_of_numbers_may_have_units_that_are_not_known(time: str) -> None:
+    found = sources(asked(file("time,voltage\n" + f"{time},229.8 V\n" * 20, "a.csv"), file(LOG, "app.log")))
+    assert [log.name for log in found.logs] == ["app.log"]
+
+
 @pytest.mark.parametrize("wrap", [lambda e: e, lambda e: {"events": e}, lambda e: {"logEvents": e}])
 def test_a_json_document_of_events_is_json_lines(wrap) -> None:  # type: ignore[no-untyped-def]
     events = [{"timestamp": 1709629200000 + n, "message": f"INFO tick {n}"} for n in range(5)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -45,6 +46,17 @@ from triage.timestamps import time_in
         "01/01/2026 00:00:00 UTC",
         "01 Jan 2026 00:00:00",
         "Jan 1, 2026 12:00 AM",
+        "Thu Jan 1 00:00:00 UTC 2026",
+        "Thu, 01 Jan 2026 00:00:00 GMT",
+        "01/Jan/2026:00:00:00 +0000",
+        "01/01/2026  0:00",
+        "01.01.2026  0:00",
+        "01/01/2026T00:00:00",
+        "1/1/2026, 12:00:00\u202fAM",
+        "01-01-2026 12:00 am",
+        "01.01.2026 12:00:00AM",
+        "01.01.2026, 12:00 a.m.",
+        "2026/01/01 02:00:00 +02",
         "1767225600",
         "1767225600.0",
         "1767225600000",
@@ -57,10 +69,21 @@ def test_every_spelling_of_a_time_is_the_same_moment(written: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "written", ["", "12", "1000", "hello", "nan", "1e400", "2026-13-01 00:00:00", "9999-99-99", "²" * 9]
+    "written",
+    [
+        *("", "12", "1000", "hello", "nan", "1e400", "infinity", "1_767_225_600", "²" * 9),
+        *("2026-13-01 00:00:00", "9999-99-99", "20260101-0042", "2026-01-01-12", "20260101A0042"),
+    ],
 )
 def test_text_that_is_no_time_gives_none(written: str) -> None:
     assert time_in(written) is None
+
+
+@pytest.mark.parametrize("form", ["%d/%m/%Y", "%d/%m/%Y ", "%d/%m/%YT%H:%M", "%d/%m/%Y  %H:%M"])
+def test_a_day_above_twelve_tells_the_order_of_a_files_dates(form: str) -> None:
+    days = [datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=n) for n in range(20)]
+    rows = [f"{day.strftime(form)},{day.day}" for day in days]
+    assert list(only(reading(("m.csv", "\n".join(["date,v", *rows])))).times) == [day.timestamp() for day in days]
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
