@@ -41,7 +41,7 @@ from tailrace.agent.unowned import CANCELED
 from tailrace.agent.waking import Waker
 from tailrace.authoring import run_context
 from tailrace.config import Settings
-from tailrace.errors import EventTooLarge, Fenced, LogError, LogUnavailable, Rejected, TailraceError
+from tailrace.errors import EventTooLarge, Fenced, LogUnavailable, Rejected, TailraceError
 from tailrace.events import INTERRUPTED, NO_DETAILS, TERMINAL, Cost, Details, State
 from tailrace.log import Batch, EventLog, Head
 from tailrace.stores.units import Units, counting
@@ -197,11 +197,9 @@ class Attempt:
                     await request_cancel_of_late(self._log, self._head)
                 return state in INTERRUPTED and head.cancel_requested
             except asyncio.CancelledError:
-                # The process stops. The next attempt does not have to wait until the lease expires.
                 self._span.ended("stopped")
                 lease.cancel()
-                with contextlib.suppress(LogError):
-                    await self._log.update_state(task_id, self._head.attempt, reached, release=True)
+                await self._lease.give_back(reached)
                 raise
             except (Fenced, LogUnavailable) as error:
                 self._span.ended("lost", error=type(error).__name__)

@@ -22,7 +22,8 @@ from typing import TypeVar
 
 from tailrace.agent.containment import running_node
 from tailrace.config import Settings
-from tailrace.errors import Fenced, LogUnavailable, StartTooSlow
+from tailrace.errors import Fenced, LogError, LogUnavailable, StartTooSlow
+from tailrace.events import State
 from tailrace.log import EventLog, Head
 
 logger = logging.getLogger("tailrace.run")
@@ -105,6 +106,11 @@ class Lease:
         head = await self.patiently(partial(self._log.head, self.task_id))
         if head.attempt != self._attempt:
             raise Fenced(self.task_id, self._attempt, 0)
+
+    async def give_back(self, state: State) -> None:
+        """Release the lease of a process that stops, so that the next attempt does not wait until it expires."""
+        with contextlib.suppress(LogError):
+            await self._log.update_state(self.task_id, self._attempt, state, release=True)
 
     async def start(self, work: Callable[[], Awaitable[T]]) -> T:
         """The result of `work`, which starts the task. It may take as long as an event loop may stand still.

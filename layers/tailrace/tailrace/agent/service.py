@@ -257,7 +257,7 @@ class Tasks:
         running = [task for _, task in self._running.values()]
         for task in running:
             task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        await asyncio.gather(*running, *self._slots.starting, return_exceptions=True)
 
     async def _begin_task(self, message: UserMessage, owner: str) -> Sent:
         key = message.message_id if self._idempotent(message.message_id) else str(uuid.uuid4())
@@ -296,11 +296,7 @@ class Tasks:
                 yield lease
 
     async def _begin(
-        self,
-        claimed: Head,
-        reason: str,
-        reply: Reply | None = None,
-        history: History | None = None,
+        self, claimed: Head, reason: str, reply: Reply | None = None, history: History | None = None
     ) -> bool:
         """Start an attempt on the claimed task, or end the task if it is to be cancelled or cannot be started.
 
@@ -355,7 +351,11 @@ class Tasks:
             await wake_sleeper(self.log, self._dispatch, failed)
             return False
         if before := self._running.get(claimed.task_id):
-            await asyncio.wait([before[1]])  # It has given its lease back, or lost it, and ends.
+            try:
+                await asyncio.wait([before[1]])  # It has given its lease back, or lost it, and ends.
+            except asyncio.CancelledError:
+                await lease.give_back(takeover.state)
+                raise
         attempt = Attempt(
             self.log, self.feeds, self._settings, self._http, self._leases, lease, self._directory, takeover
         )
