@@ -9,12 +9,14 @@ from typing import Any
 
 import msgspec
 import pytest
+from langgraph.graph import START, MessagesState, StateGraph
 
 from tailrace import events
 from tailrace.a2a.client import new_http
 from tailrace.a2a.identity import task_id_of
 from tailrace.agent.dispatch import Dispatch
 from tailrace.config import Settings
+from tailrace.events import State
 from tailrace.log import Batch, Head
 from tailrace.log.memory import MemoryLog
 from tailrace.owner import OWNER_HEADER
@@ -122,3 +124,36 @@ async def test_a_reply_and_a_cancel_may_be_answered_minimally_too() -> None:
         await sut.until(other, lambda frame: state_of(frame.result) == "TASK_STATE_INPUT_REQUIRED")
         shown = await sut.result("CancelTask", {"id": other}, prefer="return=minimal")
         assert (shown["status"]["state"], shown.keys() & {"artifacts", "history"}) == ("TASK_STATE_CANCELED", set())
+
+
+class LateHeads(MemoryLog):
+    """A log whose heads do not show what an attempt has come to until `may_show` is set; its events do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_show = asyncio.Event()
+
+    async def update_state(self, task_id: str, attempt: int, state: State, *, release: bool) -> Head:
+        if release:
+            await self.may_show.wait()
+        return await super().update_state(task_id, attempt, state, release=release)
+
+
+async def test_a_minimal_answer_that_has_waited_for_an_end_says_how_the_task_ended() -> None:
+    log = LateHeads()
+    async with agent(hello_world(), log=log) as sut:
+        shown = (await sut.result("SendMessage", {"message": message("hello")}, prefer="return=minimal"))["task"]
+        log.may_show.set()
+        assert shown["status"]["state"] == "TASK_STATE_COMPLETED"
+
+
+async def test_a_minimal_answer_to_a_cancel_says_that_the_task_is_cancelled_in_another_process_too() -> None:
+    async def step(_: MessagesState) -> None:
+        await asyncio.Event().wait()
+
+    log, builder = LateHeads(), StateGraph(MessagesState).add_node("step", step).add_edge(START, "step")
+    async with agent(builder, log=log, lease_s=1.0, renew_s=0.1) as runner, agent(builder, log=log) as other:
+        task_id = (await runner.begin("go"))["id"]
+        shown = await other.result("CancelTask", {"id": task_id}, prefer="return=minimal")
+        log.may_show.set()
+        assert shown["status"]["state"] == "TASK_STATE_CANCELED"

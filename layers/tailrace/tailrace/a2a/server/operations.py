@@ -35,7 +35,7 @@ from tailrace.a2a.types import (
 )
 from tailrace.config import Settings
 from tailrace.errors import RequestError, TaskUnknown, shorten
-from tailrace.events import TERMINAL, Message, Part
+from tailrace.events import INTERRUPTED, TERMINAL, Message, Part
 from tailrace.inputs.decode import request_of
 from tailrace.inputs.request import Request
 from tailrace.inputs.turns import in_turn
@@ -162,9 +162,9 @@ class Operations:
         if isinstance(answer, Message):
             return {"message": answer}
         tasks, task_id = (await self._serving()).tasks, answer
-        if not sent.configuration.return_immediately:
+        if waits := not sent.configuration.return_immediately:
             await wait_for_end(tasks.log, tasks.feeds, task_id)
-        return {"task": await self._shown(task_id, caller, sent.configuration.history_length)}
+        return {"task": await self._shown(task_id, caller, sent.configuration.history_length, ended=waits)}
 
     async def _check_cursor(self, message: UserMessage, caller: Caller) -> None:
         """Refuse a cursor past the last event of the message's task. A new task has no events.
@@ -249,15 +249,26 @@ class Operations:
         serving, task_id = await self._serving(), convert(params, TaskId).id
         await serving.tasks.cancel(task_id, caller.owner)
         serving.push.ensure_delivery(task_id)
-        return await self._shown(task_id, caller)
+        return await self._shown(task_id, caller, ended=True)
 
     async def _shown(
-        self, task_id: str, caller: Caller, history_length: int | None = None, head: Head | None = None
+        self,
+        task_id: str,
+        caller: Caller,
+        history_length: int | None = None,
+        head: Head | None = None,
+        *,
+        ended: bool = False,
     ) -> Task:
-        """The task as its events add up to it, or as its head says if the caller prefers a minimal answer."""
+        """The task as its events add up to it, or as its head says if the caller prefers a minimal answer.
+
+        If the task has `ended`, its head may show that a moment later than its events. Then these are read.
+        """
         log = (await self._serving()).tasks.log
         if caller.minimal:
-            return summary(head or await log.head(task_id))
+            head = head or await log.head(task_id)
+            if not ended or head.state in TERMINAL or head.state in INTERRUPTED:
+                return summary(head)
         return (await snapshot(log, task_id, history_length=history_length)).task
 
     async def _visit(self, task_id: str, caller: Caller) -> Head:
