@@ -23,6 +23,7 @@ import boto3
 import httpx
 
 from tailrace import events
+from tailrace.access.dynamodb import definition
 from tailrace.events import Details, Message, Part
 from tailrace.log import Batch, Head
 from tailrace.log.dynamodb import DynamoDBLog
@@ -59,7 +60,9 @@ async def bench(folder: Path, runs: int) -> Report:
     found: dict[int, list[_Run]] = {256: [], 512: []}
     with local_dynamodb():
         table = f"log-{uuid.uuid4().hex[:12]}"
-        create_table(boto3.client("dynamodb"), table)
+        client, access_table = boto3.client("dynamodb"), f"access-{uuid.uuid4().hex[:12]}"
+        create_table(client, table)
+        client.create_table(**definition(access_table))
         tasks = await _tasks(table)
         for run in range(runs):
             for mb, measured in found.items():
@@ -67,6 +70,7 @@ async def bench(folder: Path, runs: int) -> Report:
                     "TAILRACE_ACCESS_SECRET": _SECRET,
                     "TAILRACE_LOG": "dynamodb",
                     "TAILRACE_TABLE": table,
+                    "TAILRACE_ACCESS_TABLE": access_table,
                     "TAILRACE_PADDING_BYTES": "2048",
                     "TAILRACE_FLUSH_MS": "80",
                     "TAILRACE_QUIET_S": "2",
@@ -118,28 +122,25 @@ async def _begun(log: DynamoDBLog) -> Head:
 
 
 async def _measured(function: Emulator, image: str, tasks: _Tasks) -> _Run:
-    connection = Connection(int(function.url.rpartition(":")[2]))
-    known = {"x-tailrace-secret": _SECRET}
+    connection = Connection(int(function.url.rpartition(":")[2]), {"x-tailrace-secret": _SECRET})
     try:
         began = time.monotonic()
         await connection.ask("GET", "/api/health")
         start_ms = (time.monotonic() - began) * 1000
         path = f"/api/stream/{tasks.finished}"
-        await connection.ask(
-            "GET", f"/api/tasks/{tasks.finished}", 300, headers=known
-        )  # It makes the client of DynamoDB.
+        await connection.ask("GET", f"/api/tasks/{tasks.finished}", 300)  # It makes the client of DynamoDB.
         first_bytes = list[float]()
         for _ in range(_FIRST_BYTES):
             watch, asked = Watch(b":"), time.monotonic_ns()
-            await connection.ask("GET", f"{path}?cursor={_EVENTS - 1}", headers=known, sink=watch)
+            await connection.ask("GET", f"{path}?cursor={_EVENTS - 1}", sink=watch)
             first_bytes.append((watch.seen[b":"] - asked) / 1e6)
         counter, began = Counter(), time.monotonic()
-        await connection.ask("GET", path, 300, headers=known, sink=counter)
+        await connection.ask("GET", path, 300, sink=counter)
         replay_s = time.monotonic() - began
         if counter.count != _EVENTS:
             raise BenchError(f"The replay had {counter.count:,} events of {_EVENTS:,}.")
         for _ in range(_STREAMS):
-            await connection.ask("GET", f"{path}?cursor={_EVENTS - _STREAMED}", 300, headers=known, sink=Watch())
+            await connection.ask("GET", f"{path}?cursor={_EVENTS - _STREAMED}", 300, sink=Watch())
         memory_mb = await asyncio.to_thread(_most_mb, image)
         return _Run(
             start_ms, statistics.median(first_bytes), replay_s, await _look_ms(function, tasks.quiet), memory_mb
