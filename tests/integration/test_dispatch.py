@@ -7,12 +7,13 @@ import contextlib
 import logging
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
 from langgraph.graph import START, MessagesState, StateGraph
 
 from tailrace import events
-from tailrace.a2a.client import new_http
+from tailrace.a2a.client import AgentClient, new_http
 from tailrace.a2a.identity import task_id_of
 from tailrace.agent.dispatch import Dispatch
 from tailrace.config import Settings
@@ -157,3 +158,18 @@ async def test_a_minimal_answer_to_a_cancel_says_that_the_task_is_cancelled_in_a
         shown = await other.result("CancelTask", {"id": task_id}, prefer="return=minimal")
         log.may_show.set()
         assert shown["status"]["state"] == "TASK_STATE_CANCELED"
+
+
+@pytest.mark.parametrize("own", [True, False])
+async def test_only_our_own_agents_are_told_that_nobody_reads_an_answer(own: bool) -> None:
+    """A server of another's may honour that, and answer 204 without a result."""
+    preferences: list[str | None] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        preferences.append(request.headers.get("prefer"))
+        return httpx.Response(200, json={"jsonrpc": "2.0", "id": 1, "result": {}})
+
+    settings = Settings(agent_urls="http://agent.example/") if own else Settings()
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
+        await AgentClient(http, "http://agent.example/", owner="alice", settings=settings).cancel("t")
+    assert preferences == ["return=minimal" if own else None]

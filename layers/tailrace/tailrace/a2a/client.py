@@ -49,7 +49,8 @@ _TRANSIENT = (*_NOT_ARRIVED, 500, 504)
 _UNKNOWN_METHOD = (-32601, -32600)
 _CORE_METHODS = ("SendMessage", "SendStreamingMessage", "GetTask", "CancelTask")
 
-# RFC 7240, section 4.2: nobody reads the answer, so an agent of ours need not read the task's log for it.
+# RFC 7240, section 4.2: nobody reads the answer, so an agent of ours need not read the task's log for it. What stands
+# before another agent may answer 204 to it, without a result.
 MINIMAL = {"prefer": "return=minimal"}
 
 # The URLs of the agents that have turned out to speak 0.3 only.
@@ -159,7 +160,7 @@ class AgentClient:
     ) -> Any:
         """The result of a method that answers once, within `wait_s` seconds: decoded JSON, not checked.
 
-        `minimal` says that nobody reads it.
+        `minimal` says that nobody reads it. Only our own agents are told.
 
         Raises:
             AgentError: the agent could not be reached, or answered with an error, whose code is kept.
@@ -236,7 +237,7 @@ class AgentClient:
         status = 0
         with request(method, self.url, version, params.get("id")) as span:
             body, headers = self._request(method, params, 1, version, span)
-            headers.update(MINIMAL if minimal else {})
+            headers.update(MINIMAL if minimal and self.own else {})
             try:
                 async with asyncio.timeout(wait_s):
                     async with self._peer.ask("POST", headers, body, silence_s=wait_s) as response:
