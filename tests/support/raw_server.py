@@ -12,6 +12,9 @@ import httpx
 
 from tailrace.network.connections import HTTPTransport
 
+# The head of a response with a body in chunks.
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 

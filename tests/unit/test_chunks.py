@@ -11,9 +11,8 @@ import httpx
 import pytest
 
 from tailrace.network.connections import Backend, Connection, HTTPTransport
-from tests.support.raw_server import asked
+from tests.support.raw_server import CHUNKED, asked
 
-CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 EVENT = b"data: an event\n\n\r\n\r\n"
 CHUNK = b"%x\r\n%b\r\n" % (len(EVENT), EVENT)
 CHUNKED_BODIES: dict[str, tuple[bytes, bytes]] = {

@@ -15,10 +15,8 @@ import pytest
 
 from tailrace.network.connections import Connection, HTTPTransport
 from tests.support.certificates import certificate
-from tests.support.raw_server import asked
+from tests.support.raw_server import CHUNKED, asked
 from tests.support.virtual_time import run_in_virtual_time
-
-CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 async def test_pieces_are_read_as_they_come() -> None:
