@@ -202,7 +202,7 @@ class Tasks:
             await asyncio.shield(self._slots.begin(head.task_id, partial(self._start_orphaned, head)))
 
     def _needs_a_runner(self, head: Head) -> bool:
-        """Whether the task is orphaned. It is, too, while the attempt of this process ends that has handed it on."""
+        """Whether the task is orphaned. An attempt of this process that has given the task back only ends."""
         running = self._running.get(head.task_id)
         handed_on = head.lease_owner is None and running is not None and head.attempt == running[0].number
         ours = head.agent == self._agent.name and (running is None or handed_on)
