@@ -1,13 +1,16 @@
 """`streams`: 500 streams open at once, 10 events a second on each, for 10 seconds.
 
 Ours, agent → gateway → client: 500 tasks with a viewer each, and 50 tasks with 10 viewers each. Peer: one process of
-uvicorn and Starlette that pushes frames of the same size itself, without an agent, a log or a cursor.
+uvicorn and Starlette that pushes frames of the same size itself, without an agent, a log or a cursor. A second peer has
+two processes, as ours has, and neither log nor cursor: one runs 500 graphs, whose events Starlette pushes; the other
+one passes them on with httpx and Starlette.
 
 Every event carries the time at which its node emitted it. Latency, in ms: from then to its arrival at the client, over
 all events of a run. All tasks end in the same tenth of a second, and what ends them takes longer than that: each task's
 last event, one of a hundred, waits for it, so the p99 is given without these as well. Delivered: events at the clients
 over events emitted, in %, and every stream has to be dense.
 
+CPU an event: that of all servers, from the gate to the last event, in µs for each event at the clients; Linux only.
 Memory: the gateway's resident size while the streams run minus before they were opened (after a warm-up), in KB a
 stream; Linux only. A fresh gateway and agent for each run. The streams' phases are spread evenly, and all begin when
 all are open. An agent that cannot keep up emits late, which latency alone would hide: the notes say how late.
@@ -16,6 +19,7 @@ all are open. An agent that cannot keep up emits late, which latency alone would
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import itertools
 import statistics
 import time
@@ -95,21 +99,42 @@ async def _tasks(folder: Path, tasks: int) -> _Run:
 
 
 async def _plain(folder: Path) -> _Run:
-    name = f"streams-{next(_gates)}"
     async with serve("plain", folder) as plain, connected(plain.port) as to_plain:
-        paths = []
-        for number in range(_STREAMS):
-            asked = {"events": _EVENTS, "interval_s": _INTERVAL_S, "phase": number / _STREAMS, "gate": name}
-            paths.append(f"/paced?asked={quote(msgspec.json.encode(asked).decode())}")
         await to_plain.ask("GET", "/graph/1000")
-        return await _measure(paths, plain, [plain], to_plain, name, plain.rss_kb(), 0, _EVENTS)
+        name = f"streams-{next(_gates)}"
+        return await _measure(_paths("/paced", name), plain, [plain], to_plain, name, plain.rss_kb(), 0, _EVENTS)
+
+
+async def _relayed(folder: Path) -> _Run:
+    """Run a graph for each stream in one server, and pass its events on in another one, without a log."""
+    async with (
+        serve("plain", folder) as graphs,
+        serve("plain", folder, BENCH_UPSTREAM=graphs.url) as relay,
+        connected(graphs.port) as to_graphs,
+        connected(relay.port) as to_relay,
+    ):
+        await to_relay.ask("GET", "/relay/1000")
+        name, before = f"streams-{next(_gates)}", relay.rss_kb()
+        both = [dataclasses.replace(graphs, name="graphs"), dataclasses.replace(relay, name="relay")]
+        return await _measure(_paths("/paced-relay", name), relay, both, to_graphs, name, before, 0, _EVENTS)
+
+
+def _paths(path: str, gate: str) -> list[str]:
+    """The paths of all streams of a peer, their phases spread evenly over the interval."""
+    asked = {"events": _EVENTS, "interval_s": _INTERVAL_S, "gate": gate}
+    each = [{**asked, "phase": number / _STREAMS} for number in range(_STREAMS)]
+    return [f"{path}?asked={quote(msgspec.json.encode(one).decode())}" for one in each]
 
 
 _KINDS: dict[str, Callable[[Path], Awaitable[_Run]]] = {
     "500 tasks × 1 viewer": lambda folder: _tasks(folder, 500),
     "plain": _plain,
     "50 tasks × 10 viewers": lambda folder: _tasks(folder, 50),
+    "relay": _relayed,
 }
+_PEERS = {"plain": "Starlette, no log, no agent", "relay": "LangGraph, Starlette, httpx, Starlette; no log"}
+# The relay has a graph for each stream, as only the tasks with one viewer have.
+_COMPARED = [("500 tasks × 1 viewer", "plain"), ("500 tasks × 1 viewer", "relay"), ("50 tasks × 10 viewers", "plain")]
 
 
 async def _measure(
@@ -164,14 +189,11 @@ async def _measure(
 
 
 def _report(given: dict[str, list[_Run]]) -> Report:
-    report, peers = Report(), given["plain"]
-    peer = "Starlette, no log, no agent"
-    for name, ours in given.items():
-        if name == "plain":
-            continue
+    report = Report()
+    for name, peer in _COMPARED:
         for what, unit, aim, value in _FIGURES:
-            found = [[v for run in runs if (v := value(run)) is not None] for runs in (ours, peers)]
-            report.add(f"{name}: {what}", unit, found[0], peer, found[1], aim)
+            ours, peers = ([v for run in given[kind] if (v := value(run)) is not None] for kind in (name, peer))
+            report.add(f"{name}: {what}", unit, ours, _PEERS[peer], peers, aim if peer == "plain" else None)
     for name, runs in given.items():
         cpu = {key: statistics.median(run.cpu_us[key] for run in runs) for key in runs[0].cpu_us}
         used = ", ".join(f"{key} {value:.0f} µs" for key, value in cpu.items())
@@ -180,10 +202,16 @@ def _report(given: dict[str, list[_Run]]) -> Report:
     return report
 
 
+def _cpu_us(run: _Run) -> float | None:
+    """The CPU time of all servers for an event."""
+    return sum(spent for name, spent in run.cpu_us.items() if name != "client") or None
+
+
 _FIGURES: list[tuple[str, str, Aim | None, Callable[[_Run], float | None]]] = [
     ("delivered", "%", Aim("=", 100), lambda run: run.delivered),
     ("latency p50", "ms", None, lambda run: run.p50),
     ("latency p99", "ms", Aim("≤", 100), lambda run: run.p99),
     ("latency p99, without each task's last event", "ms", None, lambda run: run.running_p99),
-    ("memory a stream", "KB", None, lambda run: run.memory_kb),
+    ("CPU an event", "µs", Aim("≤", 3, "ratio"), _cpu_us),
+    ("memory a stream", "KB", Aim("≤", 2, "ratio"), lambda run: run.memory_kb),
 ]

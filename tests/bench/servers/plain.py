@@ -2,8 +2,8 @@
 
 Frames are as large as ours. `GET /graph/<n>`: n events of a graph, one chunk each. `GET /relay/<n>`: the same from
 another such server (`BENCH_UPSTREAM`) through httpx. `GET /astream/<n>`: seconds that a graph takes for them in
-process. `GET /paced/<gate>`: one event every interval once the gate is open. `GET /replay/<k>`: the frames in the file
-`BENCH_FRAMES`, k a chunk.
+process. `GET /paced`: one event every interval once the gate is open; `GET /paced-graph`: such events of a graph;
+`GET /paced-relay`: these from the other server. `GET /replay/<k>`: the frames in the file `BENCH_FRAMES`, k a chunk.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import os
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import httpx
 import msgspec
@@ -30,10 +30,13 @@ from tests.bench.servers.pace import gate, open_gate, times
 
 _ID = "00000000-0000-4000-8000-000000000000"
 _SOURCE = Source(_ID, _ID, "orchestrator", 1)
+# One for all streams, with as many connections as they need: what an author would write.
+_http = httpx.AsyncClient(timeout=60, limits=httpx.Limits(max_connections=None))
 
 
 class State(TypedDict, total=False):
     events: int
+    asked: dict[str, Any]
 
 
 async def work(state: State) -> State:
@@ -44,7 +47,16 @@ async def work(state: State) -> State:
     return {}
 
 
+async def work_on_time(state: State) -> State:
+    write, asked = get_stream_writer(), state["asked"]
+    await gate(asked["gate"])
+    async for due in times(asked["events"], asked["interval_s"], asked["phase"]):
+        write({"text": "tick", "done": time.monotonic_ns(), "total": due})
+    return {}
+
+
 _graph = StateGraph(State).add_node("work", work).add_edge(START, "work").compile()
+_on_time = StateGraph(State).add_node("work", work_on_time).add_edge(START, "work").compile()
 
 
 def _frame(seq: int, details: Details) -> bytes:
@@ -65,14 +77,19 @@ async def graph(request: Request) -> Response:
     return StreamingResponse(chunks(), media_type="text/event-stream")
 
 
-async def relay(request: Request) -> Response:
+def _relayed(path: str) -> Response:
+    """The stream at the path of the other server, passed on."""
+
     async def chunks() -> AsyncIterator[bytes]:
-        url = f"{os.environ['BENCH_UPSTREAM']}graph/{request.path_params['n']}"
-        async with httpx.AsyncClient(timeout=60) as http, http.stream("GET", url) as answer:
+        async with _http.stream("GET", f"{os.environ['BENCH_UPSTREAM']}{path}") as answer:
             async for chunk in answer.aiter_bytes():
                 yield chunk
 
     return StreamingResponse(chunks(), media_type="text/event-stream")
+
+
+async def relay(request: Request) -> Response:
+    return _relayed(f"graph/{request.path_params['n']}")
 
 
 async def astream(request: Request) -> Response:
@@ -94,6 +111,22 @@ async def paced(request: Request) -> Response:
             yield _frame(seq, Details(step=_ID, done=time.monotonic_ns(), total=due))
 
     return StreamingResponse(chunks(), media_type="text/event-stream")
+
+
+async def paced_graph(request: Request) -> Response:
+    async def chunks() -> AsyncIterator[bytes]:
+        asked = msgspec.json.decode(request.query_params["asked"])
+        yield b"retry: 2000\n\n"
+        seq = 0
+        async for data in _on_time.astream({"asked": asked}, stream_mode="custom"):
+            seq += 1
+            yield _frame(seq, Details(step=_ID, done=data["done"], total=data["total"]))
+
+    return StreamingResponse(chunks(), media_type="text/event-stream")
+
+
+async def paced_relay(request: Request) -> Response:
+    return _relayed(f"paced-graph?{request.url.query}")
 
 
 async def go(request: Request) -> Response:
@@ -132,6 +165,8 @@ app = Starlette(
         Route("/relay/{n:int}", relay),
         Route("/astream/{n:int}", astream),
         Route("/paced", paced),
+        Route("/paced-graph", paced_graph),
+        Route("/paced-relay", paced_relay),
         Route("/gate/{name}", go, methods=["POST"]),
         Route("/replay/{k:int}", replay),
     ]
