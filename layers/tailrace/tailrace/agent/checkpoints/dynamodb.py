@@ -28,7 +28,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-import zlib
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +48,7 @@ from langgraph.checkpoint.base import (
 from tailrace.agent.checkpoints.serializer import StrictSerializer
 from tailrace.agent.checkpoints.store import Item, ItemTable, Objects, Refused
 from tailrace.errors import CheckpointLost, CheckpointTooLarge
+from tailrace.stores import compression
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -57,9 +57,6 @@ if TYPE_CHECKING:
 MAX_ITEM_BYTES = 400 * 1024
 # Larger bodies go to S3 if there is a bucket: 100 KB is a tenth of what a partition can write in a second.
 INLINE_BYTES = 100_000
-# A write unit is 1 KB: below that, compressing saves nothing.
-_WORTH_COMPRESSING = 1024
-_LEVEL = 1
 # LangGraph keeps "|" out of the names of nodes, and so "||" out of namespaces.
 _BETWEEN = "||"
 # Sorts after every character that a key can contain.
@@ -321,15 +318,12 @@ def _id(item: Item) -> str:
 
 def _pack(plain: bytes) -> bytes:
     """The bytes, compressed if that is smaller, after a byte that says which."""
-    if len(plain) > _WORTH_COMPRESSING:
-        compressed = zlib.compress(plain, _LEVEL)
-        if len(compressed) < len(plain):
-            return b"z" + compressed
-    return b"-" + plain
+    compressed = compression.compress_if_smaller(plain)
+    return b"-" + plain if compressed is None else b"z" + compressed
 
 
 def _unpack(body: bytes) -> bytes:
-    return zlib.decompress(body[1:]) if body[:1] == b"z" else body[1:]
+    return compression.decompress(body[1:]) if body[:1] == b"z" else body[1:]
 
 
 def _size(item: Item) -> int:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-import zlib
 
 import msgspec
 
@@ -20,6 +19,7 @@ from tailrace.errors import LogUnavailable, LogUnreadable, TailraceError
 from tailrace.log import EventLog, Head
 from tailrace.log.summaries import Summary
 from tailrace.log.summaries.base import MAX_SUMMARY_BYTES
+from tailrace.stores import compression
 from tailrace.stream.writer import Piece
 
 logger = logging.getLogger("tailrace.tasks")
@@ -29,7 +29,6 @@ VERSION = 2
 # How many events come after a summary before the next one is made. A larger one than 50 KB is made more rarely, so
 # that summaries take at most a tenth of a write unit of DynamoDB for an event.
 EVERY, _BYTES_AN_EVENT = 1000, 50
-_LEVEL = 1
 
 
 class Content(msgspec.Struct):
@@ -85,18 +84,18 @@ def packed(history: History, end: str) -> bytes | None:
     """The content of the history's summary; None if it is too large to be kept."""
     texts = {artifact: merged(pieces) for artifact, pieces in history.texts.items()}
     content = Content(VERSION, end, msgspec.structs.replace(history, texts=texts))
-    compressed = zlib.compress(_encode(content), _LEVEL)
+    compressed = compression.compress(_encode(content))
     return compressed if len(compressed) <= MAX_SUMMARY_BYTES else None
 
 
 def unpacked(content: bytes) -> Content | None:
     """What `packed` has made; None if the bytes are damaged, or another version's."""
     try:
-        plain = zlib.decompress(content)
+        plain = compression.decompress(content)
         if _decode_version(plain).version != VERSION:
             return None
         return _decode(plain)
-    except (zlib.error, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except (compression.Damaged, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 
