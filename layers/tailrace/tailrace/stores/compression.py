@@ -16,7 +16,7 @@ _LEVEL = 1
 _WORTH_COMPRESSING = 1024
 
 # What `decompress` raises for bytes that are damaged.
-Damaged = isal_zlib.error
+Damaged: type[Exception] = isal_zlib.error  # type: ignore[assignment]  # its stub takes it for an instance
 
 
 def compress(plain: bytes) -> bytes:
