@@ -265,11 +265,11 @@ class Attempt:
         """Run the graph. Return what the run comes to; its state is WORKING if the run is to be handed on."""
         takeover, control = self._takeover, RunControl()
         translator = Translator(writer, agent, takeover, self._delegated)
-        parts = GraphStream(translator.part)
+        parts = translator.parts
         run, timers = self._timed(control, parts)
         self._sleep = Sleep(self._log, self._head, run)
         graph_run = GraphRun(
-            *(agent, takeover, writer, translator, parts, self._settings, self._sleep.calls, begun),
+            *(agent, takeover, writer, translator, self._settings, self._sleep.calls, begun),
             traced=self._span.is_recording,
         )
         contain_exits(asyncio.get_running_loop())

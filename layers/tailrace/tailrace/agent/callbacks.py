@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -18,6 +19,8 @@ from tailrace.authoring.emit import current_step, send, step_of
 from tailrace.errors import NotJson, TooDeep
 from tailrace.events import Details, Kind, Part, Usage, as_text, plain
 
+# What LangGraph has in the path of a task that is a node's error handler.
+_ERROR_HANDLER = "node_error_handler"
 # Maximum length of a tool's arguments, of its result, and of a piece of a call, in characters.
 MAX_SHOWN = 16_384
 
@@ -25,6 +28,7 @@ MAX_SHOWN = 16_384
 class RunCallbacks(AsyncCallbackHandler, GraphCallbackHandler):
     """Emits tool calls and the tokens of models through the graph's stream, which keeps their order.
 
+    `error_handler_began` is told of the namespace and the name of a node's error handler when it begins.
     `live` says whether inputs and results of tools may be shown before the graph has ended.
 
     - `output`: the graph's result, when it has ended.
@@ -36,7 +40,8 @@ class RunCallbacks(AsyncCallbackHandler, GraphCallbackHandler):
 
     run_inline = True  # else LangChain makes a task for each callback, of each token too, and waits for it
 
-    def __init__(self, *, live: bool) -> None:
+    def __init__(self, error_handler_began: Callable[[str, str], None], *, live: bool) -> None:
+        self._error_handler_began = error_handler_began
         self._live = live
         self.output: Any = None
         self.at_breakpoint = False
@@ -68,13 +73,16 @@ class RunCallbacks(AsyncCallbackHandler, GraphCallbackHandler):
     ) -> None:
         if self._root is None and parent_run_id is None:
             self._root = run_id
-        namespace = (metadata or {}).get("langgraph_checkpoint_ns", "")
+        metadata = metadata or {}
+        namespace = metadata.get("langgraph_checkpoint_ns", "")
         step = step_of(namespace)
         if step is not None and step not in self._running:  # a runnable inside the node has the same step
             self._running[step] = namespace
             self._nodes[run_id] = step
             self.ran.add(step)
             self.tries[step] += 1
+            if self.tries[step] == 1 and _ERROR_HANDLER in metadata["langgraph_path"]:
+                self._error_handler_began(namespace, metadata["langgraph_node"])
 
     async def on_chain_end(self, outputs: Any, *, run_id: Any, **_: Any) -> None:
         self._running.pop(self._nodes.pop(run_id, ""), None)

@@ -18,7 +18,7 @@ def words_of(error: BaseException) -> str:
 
 
 def _words(error: BaseException) -> str:
-    text = _text(error)
+    text = text_of(error)
     if isinstance(error, ProcessExit):
         return text
     if isinstance(error, AttributeError) and _NO_CHECKPOINTS in text:
@@ -34,7 +34,8 @@ def _words(error: BaseException) -> str:
     return f"{name}: {text}" if text else name
 
 
-def _text(error: BaseException) -> str:
+def text_of(error: BaseException) -> str:
+    """The error's text. This never raises."""
     try:
         return str(error)
     except Exception as problem:

@@ -19,7 +19,6 @@ from tailrace.agent.answers import answers_in
 from tailrace.agent.breakpoints import open_breakpoint
 from tailrace.agent.checkpoints.attempt_saver import AttemptSaver
 from tailrace.agent.graph import AgentGraph
-from tailrace.agent.graph_stream import GraphStream
 from tailrace.agent.langgraph_events import Translator
 from tailrace.agent.questions import AnswerUnfit, questions_in
 from tailrace.agent.recovery.takeover import Takeover
@@ -35,7 +34,7 @@ from tailrace.uploads import open_uploads
 class GraphRun:
     """Runs the graph of one attempt from its checkpoints, and writes its stream as events.
 
-    `parts` gives the graph's stream to `translator`. `calls` is told of the graph's calls too. No node starts before
+    The graph's stream goes to `translator.parts`. `calls` is told of the graph's calls too. No node starts before
     `begun` is done. `traced` says whether somebody sees its spans. `completed` is what the task's COMPLETED event says
     of the run, when the graph has ended.
     """
@@ -46,7 +45,6 @@ class GraphRun:
         takeover: Takeover,
         writer: Writer,
         translator: Translator,
-        parts: GraphStream,
         settings: Settings,
         calls: BaseCallbackHandler,
         begun: asyncio.Task[None],
@@ -60,7 +58,7 @@ class GraphRun:
         self._plan = takeover.plan
         self._writer = writer
         self._translator = translator
-        self._parts = parts
+        self._parts = translator.parts
         self._settings = settings
         self._callbacks = [translator.callbacks, calls]
         self._begun = begun
@@ -147,6 +145,7 @@ class GraphRun:
             self._translator.cached(node)
         elif node is not None:
             await barrier.node(node)
+            self._translator.saves(node)
         elif ran and namespace:
             await barrier.nodes_in(namespace)
         await self._writer.flush()

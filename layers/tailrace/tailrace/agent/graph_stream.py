@@ -23,16 +23,18 @@ from langgraph.runtime import Runtime
 from langgraph.store.base import BaseStore
 
 from tailrace.agent.containment import ProcessExit
+from tailrace.authoring.emit import step_of
 
-# The kind of a part that does not come from LangGraph.
-OUTSIDE = "outside"
+# The kinds of parts that do not come from LangGraph's stream.
+OUTSIDE, ERROR_HANDLER = "outside", "error_handler"
 
 
 class GraphStream:
     """Calls `take` with the namespace, the kind and the data of each part, on the event loop and in order.
 
-    The kinds are LangGraph's stream modes `custom`, `messages` and `tasks`, of the graph and all its subgraphs, and
-    `OUTSIDE`. A part of another thread is taken in the loop's next turn, or before the next part of the loop's own.
+    The kinds are LangGraph's stream modes `custom`, `messages` and `tasks`, of the graph and all its subgraphs,
+    `ERROR_HANDLER` and `OUTSIDE`. A part of another thread is taken in the loop's next turn, or before the next part of
+    the loop's own.
 
     The graph runs in a `with` block. If `take` raises, no part is taken any more, `error` is what it has raised, and
     `failed` is set. The block's task is cancelled, and the block raises `error`. Nothing is taken after the block.
@@ -66,6 +68,14 @@ class GraphStream:
     def receive(self, emission: Any) -> None:
         """Take what a thread emits that is not part of LangGraph's context. It may be called from any thread."""
         self._put(((), OUTSIDE, emission))
+
+    def error_handler_began(self, namespace: str, name: str) -> None:
+        """Take the start of a node's error handler, of which LangGraph emits only the end. Any thread may call it.
+
+        The namespace of an error handler is inside that of the step that has failed.
+        """
+        *graph, failed = _graph_of(namespace)
+        self._put((tuple(graph), ERROR_HANDLER, (step_of(namespace), name, step_of(failed))))
 
     def config(self, store: BaseStore | None) -> RunnableConfig:
         """What the graph's config needs. `store` is the graph's: LangGraph looks for it here."""

@@ -19,8 +19,9 @@ from langgraph.types import TaskPayload, TaskResultPayload
 
 from tailrace.agent.barrier import NodeBarrier
 from tailrace.agent.callbacks import RunCallbacks, shown_of
+from tailrace.agent.failure import text_of
 from tailrace.agent.graph import AgentGraph
-from tailrace.agent.graph_stream import OUTSIDE
+from tailrace.agent.graph_stream import ERROR_HANDLER, OUTSIDE, GraphStream
 from tailrace.agent.output import is_light, outcome_of
 from tailrace.agent.questions import question_of
 from tailrace.agent.recovery.history import add_tokens
@@ -34,6 +35,8 @@ from tailrace.errors import EventTooLarge, NotJson, TailraceError, TooDeep, shor
 from tailrace.events import DelegatedTask, Details, Usage, plain
 from tailrace.stream.writer import Writer
 
+# How LangGraph's names of error handlers begin: of one node's, and of the one for all nodes.
+_ERROR_HANDLERS = ("__error_handler__", "__default_error_handler__")
 # Maximum length of an error of a node. It is for showing.
 _SHOWN = 500
 
@@ -54,7 +57,8 @@ class Translator:
         self._done = takeover.plan.done
         self._results = set(takeover.history.results)
         self._texts = Texts(writer, {**takeover.history.texts, **takeover.plan.replaced})
-        self.callbacks = RunCallbacks(live=agent.stream == "live")
+        self.parts = GraphStream(self._part)
+        self.callbacks = RunCallbacks(self.parts.error_handler_began, live=agent.stream == "live")
         self._speech = Speech(writer, self._texts, agent, failed=self.callbacks.failed, uses_tool=self._uses_tool)
         self._nodes: defaultdict[str | None, dict[str, Details]] = defaultdict(dict)  # open ones, by parent
         self._tools: defaultdict[str | None, dict[str, Details]] = defaultdict(dict)
@@ -63,6 +67,7 @@ class Translator:
         self._calls: set[str] = set()
         self._node = ""
         self._failed = ""
+        self._failed_steps: set[str] = set()
         self.delegated = delegated
         self.barrier = NodeBarrier()
         self._questions: dict[str, Question] = {}
@@ -83,7 +88,7 @@ class Translator:
         """Add what the run asks; a question that is known already stays as it is."""
         self._questions.setdefault(question.id, question)
 
-    def part(self, namespace: tuple[str, ...], kind: str, data: Any) -> None:
+    def _part(self, namespace: tuple[str, ...], kind: str, data: Any) -> None:
         """Emit what a part of the stream says, if it says anything. Raises as `Writer.status` does."""
         if kind == "custom":
             self._custom(data, _innermost(namespace))
@@ -95,6 +100,8 @@ class Translator:
                 self._speech.message(message, metadata)
         elif kind == "tasks":
             self._task(data, namespace)
+        elif kind == ERROR_HANDLER:
+            self._error_handler(data, namespace)
         elif kind == OUTSIDE:
             self._outside(data)
 
@@ -210,27 +217,59 @@ class Translator:
             self.barrier.end(step)
             return
         if "triggers" in task:
-            self._node = task["name"]
+            if task["name"].startswith(_ERROR_HANDLERS):
+                return  # `_error_handler` emits its start, also where LangGraph has one: after a takeover.
             if namespace and namespace[-1].isdecimal():
                 details.graph = int(namespace[-1])
-            self._nodes[parent][step] = details
-            self._parents[step] = parent
-            self._writer.status("node_start", details)
+            self._begin(details, parent)
             if step in self._cached:
                 self.cached(step)
             return
+        details.parent = self._parent_of(step, parent)
         for interrupt in task["interrupts"]:
             self.ask(question_of(interrupt, task["name"]))  # the node that asks comes before those around it
         details.error = None if task["error"] is None else _words_of(task["error"])
         details.interrupted = True if task["interrupts"] else None
         # The first to fail is the innermost. A node that ends well has handled the failures of its inner nodes.
         self._failed = (self._failed or task["name"]) if details.error is not None else ""
+        if details.error is not None:
+            self._failed_steps.add(step)
         unfinished = details.error is not None or details.interrupted is not None
         if not unfinished and (tried := self.callbacks.tries[step]) > 1:
             self._take_back(step, tried)
         self._end_inside(details)
         self._speech.step_ended(step, task["result"], failed=unfinished)
         self._end(details)
+
+    def _error_handler(self, began: tuple[str, str, str], namespace: tuple[str, ...]) -> None:
+        """Emit the start of a node's error handler. It is inside the step that has failed."""
+        step, name, failed = began
+        self.barrier.begin("|".join(namespace), step)
+        self._begin(Details(step=step, parent=failed, name=name), _innermost(namespace))
+
+    def _begin(self, details: Details, around: str | None) -> None:
+        """Emit the start of a node in the graph that the step `around` calls."""
+        assert details.step is not None
+        assert details.name is not None
+        self._node = details.name
+        self._nodes[around][details.step] = details
+        self._parents[details.step] = around
+        self._writer.status("node_start", details)
+
+    def _parent_of(self, step: str, around: str | None) -> str | None:
+        """What the start of a node named as its parent; `around` is the step that calls its graph."""
+        begun = self._nodes[around].get(step)
+        return around if begun is None else begun.parent
+
+    def saves(self, step: str) -> None:
+        """Note that the result of a step, which has ended, is being saved.
+
+        If the step has failed, its error handler goes on, and what the step has written is void.
+        """
+        if step in self._failed_steps:
+            self._failed = ""
+            self._texts.take_back(lambda each: each.step == step and each.message is None)
+            self._speech.step_ended(step, None, failed=False)
 
     def cached(self, step: str) -> None:
         """Emit the end of a step that LangGraph has answered from its cache: the stream has only its start."""
@@ -249,9 +288,8 @@ class Translator:
 
     def _end(self, details: Details) -> None:
         assert details.step is not None
-        self._nodes[details.parent].pop(details.step, None)
+        self._nodes[self._parents.pop(details.step, details.parent)].pop(details.step, None)
         self._nodes.pop(details.step, None)
-        self._parents.pop(details.step, None)
         self._writer.status("node_end", details)
         self.barrier.end(details.step)
 
@@ -270,7 +308,7 @@ def _words_of(error: Any) -> str:
     """What is shown of a node's error. LangGraph cancels the other nodes of a step when one has failed."""
     if isinstance(error, asyncio.CancelledError):
         return "It was cancelled."
-    return shorten(str(error) or type(error).__name__, _SHOWN)
+    return shorten(text_of(error) or type(error).__name__, _SHOWN)
 
 
 def _innermost(namespace: tuple[str, ...]) -> str | None:

@@ -33,12 +33,15 @@ from langgraph.checkpoint.base import (
 from langgraph.constants import START
 from langgraph.types import Interrupt
 
+from tailrace.agent.failure import words_of
 from tailrace.authoring.emit import names_of
 from tailrace.decoding import check_depth
 
 T = TypeVar("T")
 
 _ERROR, _INTERRUPT, _PACKED = "__error__", "__interrupt__", "__tailrace__"
+# LangGraph's mark in the writes of a failed node that has an error handler.
+_HANDLED = "__error_source_node__"
 # LangGraph's key in the metadata of a checkpoint that says only how a channel has changed since an earlier one.
 _DELTAS = "counters_since_delta_snapshot"
 # LangGraph's key in `configurable` that says that the graph around a subgraph resumes.
@@ -205,8 +208,11 @@ class AttemptSaver(BaseCheckpointSaver[Any]):
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
-        if any(channel == _ERROR for channel, _ in writes):
+        channels = {channel for channel, _ in writes}
+        if _ERROR in channels and _HANDLED not in channels:
             return  # A node that failed or was stopped runs again, so nothing of its result may be saved.
+        if _ERROR in channels:  # A node whose error handler goes on does not run again.
+            writes = [(name, words_of(value) if name == _ERROR else value) for name, value in writes]
         # Checked here, because LangGraph emits no event for a node whose question is nested too deep.
         for question in (each for channel, questions in writes if channel == _INTERRUPT for each in questions or ()):
             if isinstance(question, Interrupt):

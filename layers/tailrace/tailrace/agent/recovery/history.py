@@ -32,7 +32,8 @@ WORKER_LOST, WORKER_STOPPED, HANDED_OFF = "worker lost", "worker stopped", "hand
 class Step(msgspec.Struct):
     """One execution of a node, or of a tool in a node, by the task's own agent. `began` is the seq of its start.
 
-    `graph` says which of the graphs it is in that its parent calls: 0, 1, 2 …
+    `graph` says which of the graphs it is in that its parent calls: 0, 1, 2 … `handles` is the step that has failed if
+    this is its error handler; `parent` is that step's parent then, because both are in the same graph.
     """
 
     id: str
@@ -43,6 +44,7 @@ class Step(msgspec.Struct):
     ended: bool = False
     superseded: bool = False
     graph: int = 0
+    handles: str | None = None
 
     def is_within(self, around: Step | None) -> bool:
         """Whether the step is directly inside the step `around`; None stands for the graph itself.
@@ -273,16 +275,18 @@ def _note_own(history: History, metadata: Metadata, seq: int) -> None:
         return
     elif kind in ("node_start", "tool_start"):
         tool = kind == "tool_start"
-        history.steps[step_id] = Step(
-            step_id, metadata.name or "", metadata.parent, tool, seq, graph=metadata.graph or 0
-        )
+        step = Step(step_id, metadata.name or "", metadata.parent, tool, seq, graph=metadata.graph or 0)
+        failed = history.steps.get(metadata.parent or "")
+        if failed is not None and failed.ended and not tool:
+            step.parent, step.graph, step.handles = failed.parent, failed.graph, failed.id
+        history.steps[step_id] = step
         if metadata.asked is not None:
             before = history.delegated.get(step_id)
             if before is None or before.task != metadata.asked.task:
                 history.delegated[step_id] = metadata.asked
             history.ended_delegations.discard(step_id)
-    elif kind in ("node_end", "tool_complete") and (step := history.steps.get(step_id)):
-        step.ended = True
+    elif kind in ("node_end", "tool_complete") and (ended := history.steps.get(step_id)):
+        ended.ended = True
         if metadata.interrupted:
             history.questions.setdefault(step_id, len(history.messages))
         elif step_id in history.delegated:

@@ -92,7 +92,7 @@ async def resume_plan_of(history: History, saver: BaseCheckpointSaver[Any], head
     waiting: dict[str, tuple[str, int]] = {}  # Interrupt id → its step, and how many answers it has.
 
     async def visit(outer: str, around: Step | None, graph: int = 0) -> None:
-        namespace = "" if around is None else f"{outer}|{around.name}:{around.id}".removeprefix("|")
+        namespace = "" if around is None else f"{outer}|{place_of(around)}".removeprefix("|")
         namespace += f"|{graph}" if graph else ""
         pin = await _newest(saver, head, namespace, history)
         if pin is None and around is not None:
@@ -115,6 +115,11 @@ async def resume_plan_of(history: History, saver: BaseCheckpointSaver[Any], head
             runs_again.add(step.id)
             for each in sorted({0, *(inner.graph for inner in history.steps.values() if inner.is_within(step))}):
                 await visit(namespace, step, each)
+
+    def place_of(step: Step) -> str:
+        failed = history.steps.get(step.handles or "")
+        around = "" if failed is None else f"{failed.name}:{failed.id}|"
+        return f"{around}{step.name}:{step.id}"
 
     async def lasting_in(namespace: str, around: str) -> tuple[str, CheckpointTuple | None]:
         """The namespace of the subgraph with `checkpointer=True` in a step, and the checkpoint that step has saved.
