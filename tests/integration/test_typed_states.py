@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import types
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -11,9 +13,10 @@ import pytest
 from langchain.agents import create_agent
 from langchain.agents.structured_output import ProviderStrategy, ToolStrategy
 from langchain_core.language_models import FakeListChatModel
+from langchain_core.tools import tool
 from langgraph.func import entrypoint, task
 from langgraph.graph import START, StateGraph
-from langgraph.types import interrupt
+from langgraph.types import Command, interrupt
 from pydantic import BaseModel
 
 from tailrace.agent.checkpoints.state_types import types_of
@@ -21,6 +24,7 @@ from tests.sample_agents import typed_state
 from tests.support.events import message, said, state_of
 from tests.support.hostile_checkpoints import crafted
 from tests.support.in_process import agent
+from tests.support.models import calls, says
 from tests.support.processes import start_agent
 from tests.support.restarting_agent import restarting_agent, watch
 
@@ -58,8 +62,8 @@ async def note() -> Noted:
     return Noted(text="noted")
 
 
-def named(types: set[type], module: str) -> set[type]:
-    return {each for each in types if each.__module__ == module}
+def named(found: set[type], module: str) -> set[type]:
+    return {each for each in found if each.__module__ == module}
 
 
 def test_types_of_structured_answers_tasks_and_subgraphs_are_found() -> None:
@@ -82,8 +86,93 @@ def test_types_of_structured_answers_tasks_and_subgraphs_are_found() -> None:
     assert named(types_of(outer.compile()), typed_state.__name__) == expected
     assert named(types_of(work), __name__) == {Noted}
     for response_format in (StructuredAnswer, ToolStrategy(StructuredAnswer), ProviderStrategy(StructuredAnswer)):
-        answering = create_agent(FakeListChatModel(responses=[]), response_format=response_format)
-        assert named(types_of(answering), __name__) == {StructuredAnswer}
+        assert named(types_of(answers_as(response_format)), __name__) == {StructuredAnswer}
+    for either in (StructuredAnswer | Noted, ToolStrategy(StructuredAnswer | Noted)):
+        assert named(types_of(answers_as(either)), __name__) == {StructuredAnswer, Noted}
+
+
+class Made(BaseModel):
+    text: str = ""
+
+
+class Counter:
+    """A node that is an object, and one that is its method."""
+
+    def __call__(self, _: Any) -> dict[str, Any]:
+        return self._made()
+
+    def node(self, _: Any) -> dict[str, Any]:
+        return self._made()
+
+    def _made(self) -> dict[str, Any]:
+        return {"messages": [Made()]}
+
+
+def of_a_module(_: Any) -> dict[str, Any]:
+    return {"messages": [typed_state.InAny(text="")]}
+
+
+@tool
+def makes(_: str) -> Any:
+    """Make something."""
+    return Command(update={"messages": [Made()]})
+
+
+def asks_an_agent() -> Any:
+    inner = answers_as(StructuredAnswer)
+
+    @tool
+    async def asks(question: str) -> Any:
+        """Ask another agent."""
+        return await inner.ainvoke({"messages": [("user", question)]})
+
+    return create_agent(FakeListChatModel(responses=[]), [asks])
+
+
+@pytest.mark.parametrize(
+    ("graph", "expected"),
+    [
+        (lambda: single(Counter()), {Made}),
+        (lambda: single(Counter().node), {Made}),
+        (lambda: single(of_a_module), {typed_state.InAny}),
+        (lambda: create_agent(FakeListChatModel(responses=[]), [makes]), {Made}),
+        (asks_an_agent, {StructuredAnswer}),
+    ],
+    ids=["an object", "a method", "a module's attribute", "a tool", "an agent in a tool"],
+)
+def test_types_are_found_however_a_node_names_them(graph: Callable[[], Any], expected: set[type]) -> None:
+    found = types_of(graph())
+    assert named(found, __name__) | named(found, typed_state.__name__) == expected
+
+
+def test_a_function_of_another_package_names_types_in_its_annotations() -> None:
+    from_elsewhere = types.FunctionType(makes_a_note.__code__, globals(), "makes_a_note")
+    from_elsewhere.__module__, from_elsewhere.__annotations__ = "elsewhere", {"return": list[Noted]}
+
+    def node(_: Any) -> dict[str, Any]:
+        return {"messages": from_elsewhere()}
+
+    assert named(types_of(single(node)), __name__) == {Noted}
+
+
+def makes_a_note() -> Any:
+    return []
+
+
+def answers_as(response_format: Any) -> Any:
+    return create_agent(FakeListChatModel(responses=[]), response_format=response_format)
+
+
+def single(node: Any) -> Any:
+    return StateGraph(State).add_node("node", node).add_edge(START, "node").compile()
+
+
+async def test_the_next_task_of_a_conversation_reads_an_answer_of_one_of_several_types() -> None:
+    model = says(calls("Noted", {"text": "one"}), calls("Noted", {"text": "two"}))
+    async with agent(create_agent(model, [], response_format=StructuredAnswer | Noted)) as served:
+        for _ in range(2):
+            task = (await served.result("SendMessage", {"message": message("go", contextId="talk")}))["task"]
+            assert task["status"]["state"] == "TASK_STATE_COMPLETED", task["status"]
 
 
 class State(TypedDict, total=False):

@@ -21,23 +21,33 @@ import typing
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
+from langgraph.pregel import Pregel
+
 from tailrace.agent.structure import Graph, subgraphs_of
 
 # LangGraph's own list decides about the types of these packages.
-_FRAMEWORKS = frozenset({"builtins", "langchain", "langchain_classic", "langchain_core", "langgraph", "pydantic"})
+_FRAMEWORKS = frozenset(
+    {"builtins", "langchain", "langchain_classic", "langchain_core", "langgraph", "langsmith", "pydantic"}
+)
 
 
 def types_of(graph: Graph) -> set[type]:
-    """The data types that `graph` and its subgraphs name and that can be imported by their names."""
+    """The data types that `graph` and the graphs in it name, and that can be imported by their names."""
     data_types: set[type] = set()
-    for each in (graph, *subgraphs_of(graph).values()):
+    in_code: set[type] = set()
+    functions: set[int] = set()
+    graphs = [graph, *subgraphs_of(graph).values()]
+    for each in graphs:
         seen: dict[int, Any] = {}
         for annotation in _annotations(each):
             _collect(annotation, data_types, seen)
         for function in _functions(each):
-            for used in _used(function, set()):
-                if _is_data(used) and used.__module__.partition(".")[0] not in _FRAMEWORKS:
-                    _collect(used, data_types, seen)
+            for used in _used(function, functions):
+                if isinstance(used, Pregel):  # a tool's own agent, for example
+                    graphs += [] if any(used is known for known in graphs) else [used]
+                elif _is_data(used) or typing.get_origin(used) is not None:  # a type, or a form like `A | B`
+                    _collect(used, in_code, seen)
+    data_types |= {each for each in in_code if _package(each) not in _FRAMEWORKS}
     return {each for each in data_types if _importable(each)}
 
 
@@ -53,18 +63,25 @@ def _annotations(graph: Any) -> Iterator[Any]:
 
 
 def _functions(graph: Any) -> Iterator[Any]:
-    """The functions of the graph's nodes."""
+    """The functions of the graph's nodes, and of the tools in them."""
     builder = getattr(graph, "builder", None)
     nodes = [spec.runnable for spec in builder.nodes.values()] if builder else [n.bound for n in graph.nodes.values()]
     for node in nodes:
         yield from (getattr(node, name, None) for name in ("func", "afunc"))
+        for tool in getattr(node, "tools_by_name", {}).values():
+            yield from (getattr(tool, name, None) for name in ("func", "coroutine"))
 
 
 def _used(function: Any, seen: set[int]) -> Iterator[Any]:
-    """The values that a function's code names, and those that functions of the same module name which it calls."""
+    """The values that a function's code names, and those that functions which it calls name: those of the same package
+    in their code, the others in their annotations.
+    """
     while isinstance(function, functools.partial):
         function = function.func
-    function = inspect.unwrap(getattr(function, "__func__", function))
+    # What it calls on `self`; an object may be a function itself.
+    owner = getattr(function, "__self__", None if isinstance(function, types.FunctionType) else function)
+    function = getattr(function, "__func__", function)
+    function = inspect.unwrap(function if isinstance(function, types.FunctionType) else type(function).__call__)
     if not isinstance(function, types.FunctionType) or id(function) in seen:
         return
     seen.add(id(function))
@@ -73,6 +90,9 @@ def _used(function: Any, seen: set[int]) -> Iterator[Any]:
         codes.extend(each for each in code.co_consts if isinstance(each, types.CodeType))
     names = {name for code in codes for name in code.co_names}
     values = [function.__globals__[name] for name in names if name in function.__globals__]
+    for module in [each for each in values if isinstance(each, types.ModuleType)]:
+        values += [vars(module)[name] for name in names if name in vars(module)]
+    values += [getattr(owner, name) for name in names if inspect.isfunction(getattr(type(owner), name, None))]
     for cell in function.__closure__ or ():
         try:
             values.append(cell.cell_contents)
@@ -80,12 +100,24 @@ def _used(function: Any, seen: set[int]) -> Iterator[Any]:
             continue  # The cell is still empty.
     for value in (*values, *_hints(function).values()):
         yield value
+        if isinstance(value, dict):  # deepagents keeps its subagents in one
+            yield from value.values()
         # A `response_format`, a tool's arguments.
         yield inspect.getattr_static(value, "schema", None) if not isinstance(value, type) else None
-        # A `@task`, or a function beside this one.
+        # A `@task`, or a function of the author's too.
         called = getattr(value, "func", value) if type(value).__module__.startswith("langgraph.") else value
         if getattr(called, "__module__", None) == function.__module__:
             yield from _used(called, seen)
+        elif _package(function) in _FRAMEWORKS:
+            continue
+        elif _package(called) == _package(function):
+            yield from _used(called, seen)
+        elif inspect.isfunction(called):
+            yield from _hints(called).values()
+
+
+def _package(of: Any) -> str:
+    return str(getattr(of, "__module__", None) or "").partition(".")[0]
 
 
 def _collect(annotation: Any, data_types: set[type], seen: dict[int, Any]) -> None:
