@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from langchain.agents import create_agent
 from langchain_core.tools import tool
 from langgraph.cache.memory import InMemoryCache
+from langgraph.channels import UntrackedValue
 from langgraph.config import get_stream_writer
 from langgraph.func import entrypoint, task
 from langgraph.graph import START, MessagesState, StateGraph
@@ -243,6 +244,21 @@ async def test_a_graph_that_returns_state_gives_it_as_artifacts() -> None:
     events = await run(graph)
     assert (artifacts(events), artifact_text(events, "answer")) == ({"score": 1.0}, "42")
     assert artifact_text(events) == "Thinking. "
+
+
+async def test_what_a_state_only_lends_to_its_nodes_is_no_result() -> None:
+    class Lending(State, total=False):
+        connection: Annotated[object, UntrackedValue]
+
+    async def connect(_: Lending) -> Lending:
+        return {"connection": object()}
+
+    async def use(state: Lending) -> Lending:
+        return {"x": f"with {type(state['connection']).__name__}"}
+
+    graph = StateGraph(Lending).add_sequence([connect, use]).add_edge(START, "connect")
+    events = await run(graph)
+    assert artifact_text(events, "x") == "with object"
 
 
 async def test_an_author_s_output_function_makes_the_artifacts() -> None:

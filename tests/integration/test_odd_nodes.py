@@ -58,7 +58,7 @@ async def runs_out_of_memory(_: Any) -> dict[str, Any]:
         (exits, "The agent failed in node: SystemExit: 3"),
         (exits_in_a_thread, "The agent failed in node: SystemExit: no configuration"),
         (exits_below, "The agent failed in node: SystemExit: 3"),
-        (is_interrupted, "The agent failed in node: KeyboardInterrupt: "),
+        (is_interrupted, "The agent failed in node: KeyboardInterrupt"),
         (raises_a_base_exception, "The agent failed in node: NotAnException: odd"),
         (raises_a_group, "The agent failed in node: ExceptionGroup: two of them (ValueError: a; KeyError: 'b')"),
         (runs_out_of_memory, "The agent failed in node: MemoryError"),

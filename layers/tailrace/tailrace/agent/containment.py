@@ -26,7 +26,7 @@ class ProcessExit(Exception):
     """A run's code raised SystemExit or KeyboardInterrupt. That exception is the `__cause__`."""
 
     def __init__(self, error: BaseException) -> None:
-        super().__init__(f"{type(error).__name__}: {error}")
+        super().__init__(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
         self.__cause__ = error
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
+from langgraph.channels import UntrackedValue
 from langgraph.constants import END
 from langgraph.pregel import Pregel
 
@@ -39,8 +40,15 @@ def may_end_at(graph: Graph, node: str) -> bool:
 
 
 def result_keys(graph: Graph) -> Collection[str] | None:
-    """The keys of the state that are the graph's result; None if the result has no keys."""
-    return None if isinstance(graph.output_channels, str) else graph.output_channels
+    """The keys of the state that are the graph's result; None if the result has no keys.
+
+    What the state only lends to its nodes, like a connection, is no result unless an output schema names it.
+    """
+    if isinstance(keys := graph.output_channels, str):
+        return None
+    if has_output_schema(graph):
+        return keys
+    return [key for key in keys if not isinstance(graph.channels[key], UntrackedValue)]
 
 
 def has_output_schema(graph: Graph) -> bool:
