@@ -20,6 +20,7 @@ from langgraph.graph import START, MessagesState, StateGraph, add_messages
 from pydantic import BaseModel, TypeAdapter, create_model
 
 from tailrace.agent.graph_input import input_of
+from tailrace.decoding import has_huge_int
 from tailrace.errors import RequestError
 from tailrace.inputs.request import Data, File
 from tests.support.linear_time import LINES, Shape, assert_linear
@@ -309,8 +310,8 @@ def schemas(draw: st.DrawFn) -> tuple[Any, dict[str, Any]]:
 
 
 def fits(data: Any, fields: dict[str, Any]) -> bool:
-    """Whether a data part fits, by the types alone."""
-    if not isinstance(data, dict) or not data.keys() <= fields.keys():
+    """Whether a data part fits, by the types alone; an integer of more than 64 bits never does."""
+    if not isinstance(data, dict) or not data.keys() <= fields.keys() or has_huge_int(data):
         return False
     for name, value in data.items():
         try:
