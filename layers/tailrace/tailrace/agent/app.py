@@ -22,6 +22,7 @@ from tailrace.a2a.client import new_http
 from tailrace.a2a.server.operations import DirectAnswer, ExtendedCard
 from tailrace.a2a.server.routes import A2AServer
 from tailrace.a2a.server.services import Serving
+from tailrace.agent import deadline
 from tailrace.agent.answers import CheckAnswer
 from tailrace.agent.checkpoints import open_checkpointer
 from tailrace.agent.checkpoints.state_types import types_of
@@ -33,7 +34,6 @@ from tailrace.agent.memory import Memory
 from tailrace.agent.push_service import Push, notification
 from tailrace.agent.service import Tasks
 from tailrace.agent.structure import Graph
-from tailrace.authoring import run_context
 from tailrace.aws import invoked_as, on_lambda
 from tailrace.config import Settings
 from tailrace.errors import ConfigError, TailraceError
@@ -204,8 +204,8 @@ class AgentApp:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         if context := scope.get("aws.context"):
-            left_s = context.get_remaining_time_in_millis() / 1000
-            run_context.deadline.set(asyncio.get_running_loop().time() + left_s)
+            now, left_s = asyncio.get_running_loop().time(), context.get_remaining_time_in_millis() / 1000
+            deadline.of_process.set(deadline.process_deadline(self._settings, now, left_s))
             invoked_as.set(getattr(context, "invoked_function_arn", None) or None)
         await self._app(scope, receive, self._with_plain_failure(send) if scope["type"] == "lifespan" else send)
         if on_lambda():

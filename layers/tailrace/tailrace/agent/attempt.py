@@ -23,6 +23,7 @@ from tailrace.a2a.directory import Directory
 from tailrace.agent.answers import passed_on
 from tailrace.agent.containment import contain_exits, contained
 from tailrace.agent.cost import cost_of
+from tailrace.agent.deadline import attempt_deadline
 from tailrace.agent.delegated_tasks import cancel_delegated_tasks, is_abandoned, request_cancel_of_late
 from tailrace.agent.dispatch import Dispatch
 from tailrace.agent.failure import words_of
@@ -55,8 +56,6 @@ logger = logging.getLogger("tailrace.run")
 
 # How long a cancelled graph may take to clean up after itself.
 CLEANUP_S = 5.0
-# The share of the hand-off time (TAILRACE_HANDOFF_S) that is kept for stopping a node that does not end by itself.
-_OVERRUN = 0.1
 # Why a hand-off was made, if not because of the deadline.
 _SLEEPS = "sleep"
 
@@ -360,14 +359,10 @@ class Attempt:
         self, control: RunControl, parts: GraphStream
     ) -> tuple[run_context.RunContext, list[asyncio.TimerHandle]]:
         """The run context for the graph, and the timers that end this attempt."""
-        loop, settings = asyncio.get_running_loop(), self._settings
-        ends = [run_context.deadline.get(), loop.time() + settings.attempt_s if settings.attempt_s else None]
-        deadline = min((end for end in ends if end is not None), default=None)
-        drains_at = None if deadline is None else deadline - settings.handoff_s
-
-        history = self._takeover.history
+        loop, settings, history = asyncio.get_running_loop(), self._settings, self._takeover.history
+        deadline = attempt_deadline(settings, loop.time())
         run = run_context.RunContext(
-            drains_at,
+            None if deadline is None else deadline.drains,
             dict(history.delegated),
             history.ended_delegations,
             history.asking_delegations,
@@ -378,17 +373,14 @@ class Attempt:
             self._http,
             self._directory,
         )
-        if deadline is None or drains_at is None:
+        if deadline is None:
             return run, []
 
         def drain() -> None:
             control.request_drain("deadline")
             run.draining.set()
 
-        return run, [
-            loop.call_at(drains_at, drain),
-            loop.call_at(deadline - settings.handoff_s * _OVERRUN, self._overrun.set),
-        ]
+        return run, [loop.call_at(deadline.drains, drain), loop.call_at(deadline.overruns, self._overrun.set)]
 
     def _overrun_text(self, node: str) -> str:
         return (

@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("tailrace.run")
 
-# When the process will be stopped, in the event loop's time; None if that is unknown. On Lambda it is set per request.
-deadline: ContextVar[float | None] = ContextVar("tailrace_deadline", default=None)
-
 
 @dataclass
 class WaitingCall:

@@ -57,10 +57,14 @@ class Step(msgspec.Struct):
 
 
 class Fence(msgspec.Struct):
-    """How an attempt started: the `checkpoint` that it resumed from ("" for none), and the `reason` for the attempt."""
+    """How an attempt started: the `checkpoint` that it resumed from ("" for none), and the `reason` for the attempt.
+
+    `seq` is that of its first event.
+    """
 
     checkpoint: str
     reason: str
+    seq: int
 
 
 class History(msgspec.Struct):
@@ -158,6 +162,12 @@ class History(msgspec.Struct):
             reason = fence.reason
         return lost
 
+    @property
+    def attempts_without_a_step(self) -> int:
+        """How many of the latest attempts in a row have begun no step."""
+        newest = max((step.began for step in self.steps.values()), default=0)
+        return sum(fence.seq > newest for fence in self.fences)
+
 
 def add_tokens(models: dict[str, Usage], model: str | None, usage: Usage) -> None:
     """Add the tokens of a call to those of its model."""
@@ -237,7 +247,7 @@ def _note(history: History, head: Head, seq: int, encoded: bytes) -> None:
             history.base = metadata.checkpoints or {}
         history.attempt, history.pins = metadata.attempt, metadata.checkpoints or {}
         history.thread = metadata.thread or history.thread
-        history.fences.append(Fence(metadata.checkpoint or "", metadata.reason or ""))
+        history.fences.append(Fence(metadata.checkpoint or "", metadata.reason or "", seq))
     if event.artifact_update is not None and metadata.kind == "token":
         _note_text(history, event.artifact_update, metadata)
     elif event.artifact_update is not None and metadata.step is not None:

@@ -25,6 +25,8 @@ from tailrace.log.fence import append_fence
 
 # After this many lost attempts in a row that got no further, the task fails.
 _MAX_LOST = 3
+# After this many attempts in a row that began no step before they were handed on, it fails: on AWS each costs money.
+_MAX_WITHOUT_A_STEP = 100
 
 
 class Takeover(msgspec.Struct):
@@ -146,6 +148,12 @@ def _fence(head: Head, history: History, plan: ResumePlan, reason: str, reply: M
     if history.attempts_lost_at(plan.checkpoint, reason) >= _MAX_LOST:
         at = ", ".join(sorted({history.steps[step].name for step in plan.supersedes if not history.steps[step].tool}))
         text = f"{_MAX_LOST} workers in a row were lost and came no further" + (f" than {at}." if at else ".")
+        return _failure(head, seq, text)
+    if reason == HANDED_OFF and history.attempts_without_a_step >= _MAX_WITHOUT_A_STEP:
+        text = (
+            f"{_MAX_WITHOUT_A_STEP} attempts in a row had to hand the run on before a step could begin. Give them more "
+            "time: a longer timeout of the function, or a larger TAILRACE_ATTEMPT_S, or a smaller TAILRACE_HANDOFF_S."
+        )
         return _failure(head, seq, text)
     details = plan.details
     details.reason, details.supersedes = reason, plan.supersedes
