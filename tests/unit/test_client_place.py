@@ -43,6 +43,10 @@ def test_a_server_that_is_named_gets_the_token_that_is_named_with_it(project: Pa
     assert places("http://localhost:8082", None, {}) == [Place("http://localhost:8082", "")]
 
 
+def test_a_server_may_be_behind_one_that_asks_for_a_password(project: Path) -> None:
+    assert places("https://me:password@a.example", "", {}) == [Place("https://me:password@a.example", "")]
+
+
 def test_files_of_another_user_lead_nowhere(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "getuid", lambda: project.stat().st_uid + 1)
     with pytest.raises(ServerUnreachable, match="No server is named"):

@@ -55,6 +55,26 @@ def test_a_wrong_setting_is_refused_by_name_and_value(variable: str, value: str)
     assert value in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("TAILRACE_ORCHESTRATOR_URL", "https://me:hidden@agent.example"),
+        ("TAILRACE_SPECIALIST_URLS", "https://one.example,https://hidden@agent.example/a2a?x=1"),
+        ("TAILRACE_AGENT_URLS", "https://me:hid@hidden@agent.example/"),
+        ("TAILRACE_DISPATCH", "boss=http://me:hidden@agent.example/a2a"),
+    ],
+)
+def test_a_password_in_an_agents_url_is_refused_and_not_shown(variable: str, value: str) -> None:
+    """It would not be sent, and the URL is in events, which users see."""
+    with pytest.raises(ConfigError, match=rf"{variable} has value '(boss=)?https?://…@agent\.example") as refused:
+        Settings.load({variable: value})
+    assert "hid" not in str(refused.value)
+
+
+def test_an_at_sign_behind_the_host_is_no_user() -> None:
+    assert Settings.load({"TAILRACE_AGENT_URLS": "https://agent.example/@me?at=a@b"}).agents
+
+
 def test_places_are_urls_or_functions() -> None:
     function = "arn:aws:lambda:us-east-1:123456789012:function:tailrace_Boss:live"
     settings = Settings.load({"TAILRACE_DISPATCH": f"boss = {function}, My Agent=http://127.0.0.1:1/a/,c=c:$LATEST"})

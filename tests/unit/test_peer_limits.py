@@ -180,6 +180,14 @@ async def test_an_agent_that_is_faster_than_it_is_read_is_slowed_down(monkeypatc
 # Where a card may lead
 
 
+async def test_an_agent_whose_url_has_a_password_is_not_asked_and_the_password_is_not_shown() -> None:
+    """Its URL would be in the task's events, and the password would not even be sent."""
+    async with new_http() as http:
+        with pytest.raises(AgentError, match=r"agent\.example has a user or a password") as refused:
+            await discover(http, "https://me:hidden@agent.example", Settings())
+    assert "hidden" not in str(refused.value)
+
+
 def found(place: str, at: str) -> DiscoveredAgent:
     (interface,) = CARD["supportedInterfaces"]
     card = {**CARD, "supportedInterfaces": [{**interface, "url": place}]}  # type: ignore[dict-item]

@@ -14,7 +14,7 @@ from typing import Any
 
 from tailrace.access_settings import AccessSettings
 from tailrace.errors import ConfigError
-from tailrace.places import URL, places_in
+from tailrace.places import URL, places_in, without_user
 from tailrace.prices import Price, prices_in
 from tailrace.setting import SECRET_LENGTH, secret, setting, split
 
@@ -330,7 +330,8 @@ class Settings(AccessSettings):
         ):
             for url in urls:
                 if not URL.fullmatch(url):
-                    raise ConfigError(variable, url, "a URL, like https://agent.example/a2a")
+                    right = "a URL without a user, like https://agent.example/a2a"
+                    raise ConfigError(variable, without_user(url), right)
         if self.registry and not _PATH.fullmatch(self.registry):
             right = "the path of SSM parameters, like /tailrace/STACK/agents"
             raise ConfigError("TAILRACE_REGISTRY", self.registry, right)

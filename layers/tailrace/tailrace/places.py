@@ -6,9 +6,16 @@ import re
 
 from tailrace.errors import ConfigError
 
-URL = re.compile(r"https?://[^\s/]\S*")
+# A URL without a user or a password: an agent is asked without them, and its URL is in events and in errors.
+URL = re.compile(r"https?://[^\s/?#@]+([/?#]\S*)?")
+_USER = re.compile(r"(?<=://)[^/?#]*@")
 # The name or the ARN of a Lambda function, with or without its alias.
 _FUNCTION = re.compile(r"[\w:$-]+", re.ASCII)
+
+
+def without_user(text: str) -> str:
+    """The text with "…" in place of the users and passwords in its URLs."""
+    return _USER.sub("…@", text)
 
 
 def places_in(text: str) -> dict[str, str]:
@@ -22,6 +29,6 @@ def places_in(text: str) -> dict[str, str]:
         agent, _, place = (part.strip() for part in pair.partition("="))
         if not agent or not (URL.fullmatch(place) or _FUNCTION.fullmatch(place)):
             right = "agent=place, where the place is a URL like https://agent.example/a2a, or a Lambda function's name"
-            raise ConfigError("TAILRACE_DISPATCH", pair, right)
+            raise ConfigError("TAILRACE_DISPATCH", without_user(pair), right)
         places[agent] = place
     return places

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -11,10 +12,11 @@ import httpx
 
 from tailrace.config import Settings
 from tailrace.errors import ClientError, ServerUnreachable, shorten
-from tailrace.places import URL
 from tailrace.stores.private import RUN_ADDRESS, RUN_SECRET
 
 URL_VARIABLE, TOKEN_VARIABLE = "TAILRACE_URL", "TAILRACE_TOKEN"
+# It may have a user and a password, for a server in front of the gateway that asks for them.
+_URL = re.compile(r"https?://\S+")
 
 
 class Place(NamedTuple):
@@ -82,7 +84,7 @@ def _own(path: Path) -> str:
 
 def _is_url(text: str) -> bool:
     try:
-        return URL.fullmatch(text) is not None and bool(httpx.URL(text).host)
+        return _URL.fullmatch(text) is not None and bool(httpx.URL(text).host)
     except (httpx.InvalidURL, UnicodeError):  # The second is of a name with `xn--`.
         return False
 
