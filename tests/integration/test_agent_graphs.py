@@ -165,6 +165,22 @@ async def test_tool_calls_are_reported_with_input_and_output() -> None:
     assert artifact_text(events) == "All is well."
 
 
+@tool
+async def look_closely(place: str) -> list[str | dict[str, Any]]:
+    """Look somewhere, and say it in blocks."""
+    picture = {"type": "image", "base64": "AAAA", "mime_type": "image/png", "id": "2"}
+    return [{"type": "text", "text": f"Nothing {place}.", "id": "1"}, "Look:", picture]
+
+
+async def test_what_a_tool_says_in_blocks_is_shown_as_text() -> None:
+    events = await run(
+        create_agent(model(calling("look_closely"), "All is well.", disable_streaming=True), [look_closely])
+    )
+    first, second, picture = named(events, "tool_complete")["look_closely"]["output"].splitlines()
+    assert (first, second) == ("Nothing here.", "Look:")
+    assert '"base64":"AAAA"' in picture
+
+
 async def test_parallel_tool_calls_are_separate_steps_and_a_failure_has_a_reason() -> None:
     async def call(_: MessagesState) -> dict[str, Any]:
         return {"messages": [calling("look", "stumble")]}

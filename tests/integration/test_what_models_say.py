@@ -287,6 +287,26 @@ async def test_a_structured_response_and_files_in_the_answer_are_artifacts() -> 
     assert artifact_text(events) == "Look:"
 
 
+async def test_files_in_the_answer_are_counted_by_their_kinds_and_named_by_their_types() -> None:
+    blocks: list[str | dict[str, Any]] = [
+        {"type": "image", "url": "https://example.com/a.webp?size=1"},
+        {"type": "audio", "base64": "AAAA", "mime_type": "audio/wav"},
+        {"type": "image", "base64": "AAAA", "mime_type": "image/png"},
+        {"type": "file", "url": "https://example.com/report"},
+    ]
+    events = await run(create_agent(says(AIMessage(blocks, response_metadata={"output_version": "v1"})), []))
+    parts = {
+        artifact["name"]: {key: artifact["parts"][0][key] for key in ("filename", "mediaType")}
+        for artifact in (event["artifactUpdate"]["artifact"] for event in of_kind(events, "result"))
+    }
+    assert parts == {
+        "image-1": {"filename": "image-1.webp", "mediaType": "image/webp"},
+        "audio-1": {"filename": "audio-1.wav", "mediaType": "audio/wav"},
+        "image-2": {"filename": "image-2.png", "mediaType": "image/png"},
+        "file-1": {"filename": "file-1", "mediaType": "application/octet-stream"},
+    }
+
+
 @pytest.mark.parametrize("returned", [("ai", "hi"), {"role": "assistant", "content": "hi"}, AIMessage("hi")])
 async def test_a_message_in_any_form_that_langchain_reads_is_the_answer(returned: Any) -> None:
     def speak(_: MessagesState) -> dict[str, Any]:

@@ -138,7 +138,7 @@ class RunCallbacks(AsyncCallbackHandler, GraphCallbackHandler):
             _emit("tool_complete", details)
             return
         message = _tool_message(output, details.call)
-        details.output, details.output_size = shown_of(message.content if message is not None else output)
+        details.output, details.output_size = shown_content(message) if message is not None else shown_of(output)
         if message is not None and message.status == "error":
             details.error, details.output = details.output, None
         _emit("tool_complete", details)
@@ -169,6 +169,16 @@ def shown_of(value: Any) -> tuple[str, int | None]:
     except NotJson:
         text = str(value)
     return (text, None) if len(text) <= MAX_SHOWN else (text[:MAX_SHOWN], len(text))
+
+
+def shown_content(message: ToolMessage) -> tuple[str, int | None]:
+    """What a tool says to the model, as text. Tools of an MCP server say it in blocks, almost always of text."""
+    if not isinstance(message.content, list):
+        return shown_of(message.content)
+    lines = (
+        each["text"] if isinstance(each, dict) and each.get("type") == "text" else each for each in message.content
+    )
+    return shown_of("\n".join(line if isinstance(line, str) else shown_of(line)[0] for line in lines))
 
 
 def _emit(kind: Kind, details: Details) -> None:

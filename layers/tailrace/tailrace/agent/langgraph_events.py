@@ -18,7 +18,7 @@ from langchain_core.messages import ToolMessage
 from langgraph.types import TaskPayload, TaskResultPayload
 
 from tailrace.agent.barrier import NodeBarrier
-from tailrace.agent.callbacks import RunCallbacks, shown_of
+from tailrace.agent.callbacks import RunCallbacks, shown_content
 from tailrace.agent.failure import text_of
 from tailrace.agent.graph import AgentGraph
 from tailrace.agent.graph_stream import ERROR_HANDLER, OUTSIDE, GraphStream
@@ -204,7 +204,7 @@ class Translator:
         details = Details(step=f"{node or parent}/{call}", parent=node or parent, name=name, call=call)
         self._writer.status("tool_start", details)
         if self._agent.stream == "live":
-            shown, size = shown_of(message.content)
+            shown, size = shown_content(message)
             key = "error" if message.status == "error" else "output"
             details = msgspec.structs.replace(details, output_size=size, **{key: shown})
         self._writer.status("tool_complete", details)

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import base64
 import mimetypes
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage, convert_to_messages
@@ -24,6 +26,7 @@ from tailrace.events import Part, plain
 
 _MESSAGES, _STRUCTURED = "messages", "structured_response"
 _FILES = ("image", "audio", "video", "file")
+_BYTES = "application/octet-stream"
 
 
 class Outcome(msgspec.Struct):
@@ -146,23 +149,33 @@ def _files(message: BaseMessage) -> dict[str, Part]:
 
 
 def _named_files(message: BaseMessage) -> Iterator[tuple[str, Part]]:
-    place = 0
+    counts: Counter[str] = Counter()
     for block in message.content_blocks:
         kind, content, url = block["type"], block.get("base64"), block.get("url")
         if kind not in _FILES or not (content or url):
             continue
-        place += 1
-        media_type = str(block.get("mime_type") or "application/octet-stream")
-        name = f"{kind}-{place}"
-        filename = f"{name}{mimetypes.guess_extension(media_type) or ''}"
-        part = Part(filename=filename, media_type=media_type)
+        counts[kind] += 1
+        name = f"{kind}-{counts[kind]}"
+        media_type = str(block.get("mime_type") or _guessed(url))
+        part = Part(filename=f"{name}{_extension(media_type)}", media_type=media_type)
         part.raw, part.url = (str(content), None) if content else (None, str(url))
         yield name, part
+
+
+def _guessed(url: Any) -> str:
+    """The media type that the end of a URL's path stands for."""
+    return mimetypes.guess_type(urlsplit(url).path if isinstance(url, str) else "")[0] or _BYTES
+
+
+def _extension(media_type: str) -> str:
+    """The extension of files of this type; Python knows some types, like audio/wav, by their older names only."""
+    known = mimetypes.guess_extension
+    return "" if media_type == _BYTES else known(media_type) or known(media_type.replace("/", "/x-", 1)) or ""
 
 
 def _part(name: str, value: Any) -> Part:
     if isinstance(value, str):
         return Part(text=value)
     if isinstance(value, bytes):
-        return Part(raw=base64.b64encode(value).decode(), media_type="application/octet-stream", filename=name)
+        return Part(raw=base64.b64encode(value).decode(), media_type=_BYTES, filename=name)
     return Part(data=plain(value, f"The result {name!r}"))
