@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any, TypedDict
@@ -13,6 +14,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.config import get_config
 from langgraph.func import entrypoint
 from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.runtime import Runtime
 from langgraph.types import interrupt
 from pydantic import BaseModel
 
@@ -132,6 +134,34 @@ async def test_an_author_makes_the_input_and_the_context() -> None:
         assert artifact_text(await served.events(task["id"])) == "Trip(city='Rome', days=1)"
         refused = (await served.result("SendMessage", of_parts({"data": {"days": 1}})))["task"]["status"]
         assert (refused["state"], refused["message"]["parts"]) == (REJECTED, [{"text": "Name a city."}])
+
+
+@dataclass
+class Model:
+    name: str = "small"
+
+
+@dataclass
+class Tenant:
+    id: str
+
+
+class Limits(BaseModel):
+    steps: int = 3
+
+
+@pytest.mark.parametrize(
+    ("schema", "context"),
+    [(Model, "Model(name='small')"), (Limits, "Limits(steps=3)"), (Tenant, "None"), (None, "None")],
+)
+async def test_a_context_that_no_author_makes_has_the_defaults_of_its_schema(schema: Any, context: str) -> None:
+    async def tell(_: MessagesState, runtime: Runtime[Any]) -> None:
+        write(repr(runtime.context))
+
+    graph = StateGraph(MessagesState, context_schema=schema).add_node("tell", tell).add_edge(START, "tell")
+    async with agent(graph) as served:
+        task = (await served.result("SendMessage", {"message": message("hello")}))["task"]
+    assert task["artifacts"][0]["parts"] == [{"text": context}]
 
 
 @pytest.mark.parametrize("key", ["input", "context"])

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
+from pydantic import ValidationError
 
 from tailrace.a2a.card import INPUT_MODES
 from tailrace.agent.answers import CheckAnswer
@@ -150,8 +151,18 @@ class AgentGraph:
         return key
 
     async def context_for(self, request: Request) -> Any:
-        """LangGraph's runtime context; None if the author makes none."""
-        return None if self.make_context is None else await asyncio.to_thread(self.make_context, request)
+        """LangGraph's runtime context: what the author makes, or else, as on LangGraph's server, its schema's defaults.
+
+        None if there is no schema, or it has a field without a default.
+        """
+        if self.make_context is not None:
+            return await asyncio.to_thread(self.make_context, request)
+        if self.graph.context_schema is None:
+            return None
+        try:
+            return self.graph.context_schema()
+        except (TypeError, ValidationError):
+            return None
 
     @cached_property
     def _schema_input(self) -> GraphInput:
