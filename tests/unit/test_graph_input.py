@@ -215,6 +215,8 @@ def workflow(kind: Any) -> Any:
         (Order, Data({"item": "tea"}), Order(item="tea")),
         (Parcel, Data({"weight": 1}), Parcel(1)),
         (list[AnyMessage], "hello", [human("hello")]),
+        (list, "hello", [human("hello")]),
+        (tuple[Any, ...], "hello", (human("hello"),)),
         (HumanMessage, "hello", human("hello")),
         (MessagesState, "hello", {"messages": [human("hello")]}),
         (MessagesState, Data({"a": 1}), {"messages": [human('{"a": 1}')]}),

@@ -15,7 +15,7 @@ from dataclasses import fields as fields_of_dataclass
 from functools import cached_property
 from typing import Any
 
-from langchain_core.messages import HumanMessage, convert_to_messages
+from langchain_core.messages import BaseMessage, HumanMessage, convert_to_messages
 from langgraph.channels.base import BaseChannel
 from langgraph.graph.state import CompiledStateGraph
 from pydantic import BaseModel, TypeAdapter
@@ -218,9 +218,13 @@ class Value(GraphInput):
         refusals: list[Refused] = []
         for candidate in (text, message, [message], {_MESSAGES: [message]}):
             try:
-                return self._fitting(candidate)
+                fitting = self._fitting(candidate)
             except Refused as error:
                 refusals.append(error)
+                continue
+            # For a `list` pydantic takes the message apart, into its fields.
+            if candidate is not message or isinstance(fitting, BaseMessage):
+                return fitting
         raise RequestError(f"The message must have a data part that fits this agent's input: {refusals[0]}.")
 
     def _fitting(self, value: Any) -> Any:
