@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -11,9 +10,10 @@ from langchain_core.callbacks import AsyncCallbackHandler
 from langchain_core.messages import AIMessage, ToolMessage
 from langchain_core.outputs import ChatGeneration, LLMResult
 from langgraph.callbacks import GraphCallbackHandler, GraphInterruptEvent
-from langgraph.errors import GraphBubbleUp
+from langgraph.errors import GraphBubbleUp, GraphInterrupt
 from langgraph.types import Command
 
+from tailrace.agent.graph_stream import GraphStream
 from tailrace.authoring.emission import EmittedArtifact, EmittedStatus
 from tailrace.authoring.emit import current_step, send, step_of
 from tailrace.errors import NotJson, TooDeep
@@ -28,7 +28,7 @@ MAX_SHOWN = 16_384
 class RunCallbacks(AsyncCallbackHandler, GraphCallbackHandler):
     """Emits tool calls and the tokens of models through the graph's stream, which keeps their order.
 
-    `error_handler_began` is told of the namespace and the name of a node's error handler when it begins.
+    `parts` is told of the starts and ends that LangGraph's stream does not have.
     `live` says whether inputs and results of tools may be shown before the graph has ended.
 
     - `output`: the graph's result, when it has ended.
@@ -40,8 +40,8 @@ class RunCallbacks(AsyncCallbackHandler, GraphCallbackHandler):
 
     run_inline = True  # else LangChain makes a task for each callback, of each token too, and waits for it
 
-    def __init__(self, error_handler_began: Callable[[str, str], None], *, live: bool) -> None:
-        self._error_handler_began = error_handler_began
+    def __init__(self, parts: GraphStream, *, live: bool) -> None:
+        self._parts = parts
         self._live = live
         self.output: Any = None
         self.at_breakpoint = False
@@ -50,6 +50,7 @@ class RunCallbacks(AsyncCallbackHandler, GraphCallbackHandler):
         self.failed: set[str] = set()
         self._root: Any = None
         self._nodes: dict[Any, str] = {}
+        self._calls: set[str] = set()  # the steps that are a `@task`, which a node has called
         self._running: dict[str, str] = {}  # by step, its checkpoint namespace
         self._tools: dict[Any, Details] = {}
         self._messages: dict[Any, str] = {}
@@ -81,8 +82,11 @@ class RunCallbacks(AsyncCallbackHandler, GraphCallbackHandler):
             self._nodes[run_id] = step
             self.ran.add(step)
             self.tries[step] += 1
-            if self.tries[step] == 1 and _ERROR_HANDLER in metadata["langgraph_path"]:
-                self._error_handler_began(namespace, metadata["langgraph_node"])
+            path = metadata["langgraph_path"]
+            if path[-1] is True:
+                self._calls.add(step)
+            elif self.tries[step] == 1 and _ERROR_HANDLER in path:
+                self._parts.error_handler_began(namespace, metadata["langgraph_node"])
 
     async def on_chain_end(self, outputs: Any, *, run_id: Any, **_: Any) -> None:
         self._running.pop(self._nodes.pop(run_id, ""), None)
@@ -90,7 +94,10 @@ class RunCallbacks(AsyncCallbackHandler, GraphCallbackHandler):
             self.output = outputs
 
     async def on_chain_error(self, error: BaseException, *, run_id: Any, **_: Any) -> None:
-        self._running.pop(self._nodes.pop(run_id, ""), None)
+        step = self._nodes.pop(run_id, "")
+        self._running.pop(step, None)
+        if isinstance(error, GraphInterrupt) and step in self._calls:
+            self._parts.call_asks(step, error.args[0])
 
     async def on_interrupt(self, event: GraphInterruptEvent) -> None:
         """Called by LangGraph when a run stops; at a breakpoint there are no interrupts."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, Self
 
@@ -21,20 +21,21 @@ from langgraph.pregel._messages import StreamMessagesHandler
 from langgraph.pregel.protocol import StreamChunk, StreamProtocol
 from langgraph.runtime import Runtime
 from langgraph.store.base import BaseStore
+from langgraph.types import Interrupt
 
 from tailrace.agent.containment import ProcessExit
 from tailrace.authoring.emit import step_of
 
 # The kinds of parts that do not come from LangGraph's stream.
-OUTSIDE, ERROR_HANDLER = "outside", "error_handler"
+OUTSIDE, ERROR_HANDLER, CALL_ASKS = "outside", "error_handler", "call_asks"
 
 
 class GraphStream:
     """Calls `take` with the namespace, the kind and the data of each part, on the event loop and in order.
 
     The kinds are LangGraph's stream modes `custom`, `messages` and `tasks`, of the graph and all its subgraphs,
-    `ERROR_HANDLER` and `OUTSIDE`. A part of another thread is taken in the loop's next turn, or before the next part of
-    the loop's own.
+    `ERROR_HANDLER`, `CALL_ASKS` and `OUTSIDE`. A part of another thread is taken in the loop's next turn, or before the
+    next part of the loop's own.
 
     The graph runs in a `with` block. If `take` raises, no part is taken any more, `error` is what it has raised, and
     `failed` is set. The block's task is cancelled, and the block raises `error`. Nothing is taken after the block.
@@ -76,6 +77,13 @@ class GraphStream:
         """
         *graph, failed = _graph_of(namespace)
         self._put((tuple(graph), ERROR_HANDLER, (step_of(namespace), name, step_of(failed))))
+
+    def call_asks(self, step: str, interrupts: Sequence[Interrupt]) -> None:
+        """Take the end of a `@task` that asks the user. LangGraph emits only that of the node that has called it.
+
+        Any thread may call it.
+        """
+        self._put(((), CALL_ASKS, (step, interrupts)))
 
     def config(self, store: BaseStore | None) -> RunnableConfig:
         """What the graph's config needs. `store` is the graph's: LangGraph looks for it here."""

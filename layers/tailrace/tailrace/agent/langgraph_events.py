@@ -10,18 +10,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
 from langchain_core.messages import ToolMessage
-from langgraph.types import TaskPayload, TaskResultPayload
+from langgraph.types import Interrupt, TaskPayload, TaskResultPayload
 
 from tailrace.agent.barrier import NodeBarrier
 from tailrace.agent.callbacks import RunCallbacks, shown_content
 from tailrace.agent.failure import text_of
 from tailrace.agent.graph import AgentGraph
-from tailrace.agent.graph_stream import ERROR_HANDLER, OUTSIDE, GraphStream
+from tailrace.agent.graph_stream import CALL_ASKS, ERROR_HANDLER, OUTSIDE, GraphStream
 from tailrace.agent.output import is_light, outcome_of
 from tailrace.agent.questions import question_of
 from tailrace.agent.recovery.history import add_tokens
@@ -58,7 +58,7 @@ class Translator:
         self._results = set(takeover.history.results)
         self._texts = Texts(writer, {**takeover.history.texts, **takeover.plan.replaced})
         self.parts = GraphStream(self._part)
-        self.callbacks = RunCallbacks(self.parts.error_handler_began, live=agent.stream == "live")
+        self.callbacks = RunCallbacks(self.parts, live=agent.stream == "live")
         self._speech = Speech(writer, self._texts, agent, failed=self.callbacks.failed, uses_tool=self._uses_tool)
         self._nodes: defaultdict[str | None, dict[str, Details]] = defaultdict(dict)  # open ones, by parent
         self._tools: defaultdict[str | None, dict[str, Details]] = defaultdict(dict)
@@ -101,7 +101,9 @@ class Translator:
         elif kind == "tasks":
             self._task(data, namespace)
         elif kind == ERROR_HANDLER:
-            self._error_handler(data, namespace)
+            self._error_handler(namespace, *data)
+        elif kind == CALL_ASKS:
+            self._call_asks(*data)
         elif kind == OUTSIDE:
             self._outside(data)
 
@@ -227,7 +229,7 @@ class Translator:
             return
         details.parent = self._parent_of(step, parent)
         for interrupt in task["interrupts"]:
-            self.ask(question_of(interrupt, task["name"]))  # the node that asks comes before those around it
+            self.ask(question_of(Interrupt(**interrupt), task["name"]))  # before the nodes around the one that asks
         details.error = None if task["error"] is None else _words_of(task["error"])
         details.interrupted = True if task["interrupts"] else None
         # The first to fail is the innermost. A node that ends well has handled the failures of its inner nodes.
@@ -241,11 +243,21 @@ class Translator:
         self._speech.step_ended(step, task["result"], failed=unfinished)
         self._end(details)
 
-    def _error_handler(self, began: tuple[str, str, str], namespace: tuple[str, ...]) -> None:
+    def _error_handler(self, namespace: tuple[str, ...], step: str, name: str, failed: str) -> None:
         """Emit the start of a node's error handler. It is inside the step that has failed."""
-        step, name, failed = began
         self.barrier.begin("|".join(namespace), step)
         self._begin(Details(step=step, parent=failed, name=name), _innermost(namespace))
+
+    def _call_asks(self, step: str, interrupts: Sequence[Interrupt]) -> None:
+        """Emit the end of a `@task` that asks the user."""
+        begun = self._nodes[self._parents[step]][step]
+        assert begun.name is not None
+        for interrupt in interrupts:
+            self.ask(question_of(interrupt, begun.name))
+        details = Details(step=step, parent=begun.parent, name=begun.name, interrupted=True)
+        self._end_inside(details)
+        self._speech.step_ended(step, None, failed=True)
+        self._end(details)
 
     def _begin(self, details: Details, around: str | None) -> None:
         """Emit the start of a node in the graph that the step `around` calls."""

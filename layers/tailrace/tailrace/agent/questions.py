@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tailrace.agent.approvals import decision_text, is_approval
@@ -14,6 +14,7 @@ from tailrace.events import Message, State, as_text, plain, without_surrogates
 from tailrace.inputs.decode import data_in
 
 if TYPE_CHECKING:
+    from langgraph.types import Interrupt
     from pydantic import ValidationError
 
 # The keys of an interrupt's value that may hold the URL where the user signs in.
@@ -34,14 +35,14 @@ class AnswerUnfit(Exception):
         self.questions = [question for question in questions if question.id in waiting]
 
 
-def question_of(interrupt: Mapping[str, Any], node: str) -> Question:
-    """The question in one `interrupts` entry of LangGraph's stream. `node` asks it.
+def question_of(interrupt: Interrupt, node: str) -> Question:
+    """The question that an interrupt is. `node` asks it.
 
     Raises:
         NotJson, TooDeep: its value has no form in JSON.
     """
-    value = without_surrogates(plain(interrupt["value"], f"The value of interrupt() in the node {node}"))
-    return Question(interrupt["id"], value, node, interrupt.get("response_schema"))
+    value = without_surrogates(plain(interrupt.value, f"The value of interrupt() in the node {node}"))
+    return Question(interrupt.id, value, node, interrupt.response_schema)
 
 
 def auth_url_in(question: Question) -> str:
