@@ -42,7 +42,8 @@ def question_of(interrupt: Interrupt, node: str) -> Question:
         NotJson, TooDeep: its value has no form in JSON.
     """
     value = without_surrogates(plain(interrupt.value, f"The value of interrupt() in the node {node}"))
-    return Question(interrupt.id, value, node, interrupt.response_schema)
+    schema = interrupt.response_schema  # LangGraph has made a JSON Schema of a type
+    return Question(interrupt.id, value, node, schema if isinstance(schema, dict) else None)
 
 
 def auth_url_in(question: Question) -> str:
