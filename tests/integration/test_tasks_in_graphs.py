@@ -12,7 +12,7 @@ from langgraph.func import entrypoint, task
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import interrupt
 
-from tailrace import write
+from tailrace import progress, write
 from tests.support.events import artifact_text, message, metadata, of_kind, state_of
 from tests.support.graphs import Events
 from tests.support.in_process import agent
@@ -169,3 +169,46 @@ async def test_another_attempt_goes_on_behind_the_tasks_that_have_ended() -> Non
     assert (ran["before"], ran["stops"]) == (1, 2)
     assert artifact_text(events) == "before. stops colour? colour: blue"
     assert [metadata(event)["name"] for event in of_kind(events, "node_start")].count("works") == 1
+
+
+def ends_with(outcome: str) -> Any:
+    """An entrypoint that writes before its first task, and is handed on or asks in it."""
+
+    @task
+    async def stops() -> None:
+        ran["stops"] += 1
+        if ran["stops"] == 1 and outcome == "hands on":
+            raise GraphDrained("deadline")
+        if outcome == "asks":
+            interrupt("Go on?")
+
+    @entrypoint()
+    async def first(_: str) -> None:
+        progress("begins")
+        write("Before. ")
+        await stops()
+        write("After.")
+
+    return first
+
+
+def called_in_a_node(inner: Any) -> Any:
+    async def node(_: MessagesState) -> None:
+        await inner.ainvoke("")
+
+    return single(node)
+
+
+@pytest.mark.parametrize("outcome", ["hands on", "asks"])
+@pytest.mark.parametrize("of", [lambda inner: inner, called_in_a_node], ids=["the agent", "in a node"])
+async def test_what_an_entrypoint_writes_before_its_first_task_is_never_doubled(of: Any, outcome: str) -> None:
+    async with agent(of(ends_with(outcome))) as served:
+        first = await begun(served)
+        if outcome == "asks":
+            await served.result("SendMessage", {"message": message("yes", taskId=first["id"])})
+        events = await served.events(first["id"])
+    assert state_of(events[-1]) == DONE
+    assert artifact_text(events) == "Before. After."
+    if outcome == "hands on":
+        (fence,) = [metadata(event) for event in of_kind(events, "attempt")]
+        assert metadata(of_kind(events, "progress")[0])["step"] in fence["supersedes"]

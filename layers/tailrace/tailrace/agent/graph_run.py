@@ -149,7 +149,8 @@ class GraphRun:
         elif ran and namespace:
             await barrier.nodes_in(namespace)
         await self._writer.flush()
-        return self._writer.last
+        # Before the first checkpoint of an entrypoint is saved, the entrypoint runs already.
+        return self._writer.last if ran else self._before
 
     async def _input(self, request: Request) -> Any:
         """The graph's input. It is made of the message that began the task, so no reply changes it.
