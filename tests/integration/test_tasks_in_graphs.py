@@ -212,3 +212,24 @@ async def test_what_an_entrypoint_writes_before_its_first_task_is_never_doubled(
     if outcome == "hands on":
         (fence,) = [metadata(event) for event in of_kind(events, "attempt")]
         assert metadata(of_kind(events, "progress")[0])["step"] in fence["supersedes"]
+
+
+async def test_what_an_entrypoint_that_has_ended_wrote_is_kept() -> None:
+    @entrypoint()
+    async def inner(name: str) -> None:
+        ran[name] += 1
+        write(f"{name} begins. ")
+        await works(f"in {name}")
+        if name == "second" and ran[name] == 1:
+            raise GraphDrained("deadline")
+
+    @entrypoint()
+    async def outer(_: str) -> None:
+        await inner.ainvoke("first")
+        await inner.ainvoke("second")
+
+    async with agent(outer) as served:
+        events = await served.events((await begun(served))["id"])
+    assert state_of(events[-1]) == DONE
+    assert ran == {"first": 1, "second": 2, "in first": 1, "in second": 1}
+    assert sorted(artifact_text(events).split(". ")) == ["", "first begins", "in first", "in second", "second begins"]

@@ -151,7 +151,7 @@ class AttemptSaver(BaseCheckpointSaver[Any]):
     ) -> RunnableConfig:
         namespace = config["configurable"].get("checkpoint_ns", "")
         base = self._bases.get(namespace, NO_STEP)
-        seq = await self._flush(namespace, None, steps_since(metadata["step"], base) > 0)
+        seq = await self._flush(namespace, None, _nodes_ran(checkpoint, metadata, base))
         if _DELTAS in metadata:
             await self.settle()  # This checkpoint cannot be read without the one before it.
         marked: Any = {**metadata, "attempt": self._attempt, "task": self._task, "base": base, "seq": seq}
@@ -260,6 +260,14 @@ def base_of(saved: CheckpointTuple) -> int:
 def steps_since(step: int, base: int) -> int:
     """How many steps had ended when a checkpoint was saved at `step`; 0 or less if the graph only had its input."""
     return step - base + NO_STEP
+
+
+def _nodes_ran(checkpoint: Checkpoint, metadata: CheckpointMetadata, base: int) -> bool:
+    """Whether nodes of the task ran before the checkpoint was saved. A `StateGraph` first has a step of its own,
+    LangGraph's node `__start__`; an entrypoint has none.
+    """
+    without_start = metadata.get("source") == "loop" and START not in checkpoint["versions_seen"]
+    return without_start or steps_since(metadata["step"], base) > 0
 
 
 def as_base(saved: CheckpointTuple) -> CheckpointTuple:
