@@ -63,7 +63,7 @@ async def test_a_chunked_body_is_the_same_wherever_it_is_cut_and_its_connection_
     response, answers, connections, connection = head + sent, list[object](), list[Connection](), Connection()
     connection.connection_made(Server())
     monkeypatch.setattr(Backend, "connect_tcp", connect)
-    transport = HTTPTransport(ssl.create_default_context(), httpx.Limits())
+    transport = HTTPTransport(ssl.create_default_context())
     silent, other_end = socket.socketpair()
     with silent, other_end:
         async with httpx.AsyncClient(transport=transport) as client:

@@ -132,7 +132,7 @@ async def test_a_port_without_a_server_is_a_connect_error() -> None:
 
     async with asked(answer) as (_, url):
         pass
-    async with httpx.AsyncClient(transport=HTTPTransport(ssl.create_default_context(), httpx.Limits())) as client:
+    async with httpx.AsyncClient(transport=HTTPTransport(ssl.create_default_context())) as client:
         with pytest.raises(httpx.ConnectError):
             await client.get(url)
 

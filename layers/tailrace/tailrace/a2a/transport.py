@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 # The httpx extension of a request that may go to public addresses only.
 OUTSIDE = "tailrace.outside"
-_LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=64)
 
 
 class Transport(httpx.AsyncBaseTransport):
@@ -74,7 +73,7 @@ class Transport(httpx.AsyncBaseTransport):
         if host not in self._transports:
             from tailrace.network.connections import HTTPTransport
 
-            self._transports[host] = HTTPTransport(self._certificates, _LIMITS)
+            self._transports[host] = HTTPTransport(self._certificates)
         return self._transports[host]
 
     @cached_property

@@ -22,7 +22,10 @@ import httpcore
 import httpx
 
 from tailrace.network.chunks import take_chunks
+from tailrace.network.pool import ConnectionPool
 
+# How many connections to an origin are kept for the next requests, and for how long.
+MOST_IDLE, _IDLE_S = 64, 5.0
 # Above this, a connection is not read until its reader has taken what came.
 _MAX_BUFFERED_BYTES = 262_144
 # What is written is held back for a moment up to this size: a request's head.
@@ -32,17 +35,16 @@ _BLANK_LINE = re.compile(rb"\n\r?\n")
 
 
 class HTTPTransport(httpx.AsyncHTTPTransport):
-    """httpx's transport for HTTP/1.1 on `Backend`."""
+    """httpx's transport for HTTP/1.1 on `ConnectionPool` and `Backend`."""
 
-    def __init__(self, certificates: ssl.SSLContext, limits: httpx.Limits) -> None:
-        super().__init__(verify=certificates, limits=limits)
-        self._pool = httpcore.AsyncConnectionPool(  # httpx has no parameter for the backend
-            ssl_context=certificates,
-            max_connections=limits.max_connections,
-            max_keepalive_connections=limits.max_keepalive_connections,
-            keepalive_expiry=limits.keepalive_expiry,
-            network_backend=Backend(),
-        )
+    def __init__(self, certificates: ssl.SSLContext) -> None:
+        super().__init__(verify=certificates)
+
+        def connect(origin: httpcore.Origin) -> httpcore.AsyncHTTPConnection:
+            return httpcore.AsyncHTTPConnection(origin, certificates, _IDLE_S, network_backend=Backend())
+
+        # httpx has no parameter for the pool.
+        self._pool = ConnectionPool(connect, MOST_IDLE)  # type: ignore[assignment]
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         response = await super().handle_async_request(request)
