@@ -23,9 +23,9 @@ from log_analyst.detectors.failed_requests import failures_in
 from log_analyst.detectors.histories import Histories
 from log_analyst.detectors.newcomers import newcomers
 from log_analyst.detectors.timeline import Timeline, timeline_of
-from log_analyst.detectors.trends import Trend, trends
+from log_analyst.detectors.trends import trends
 from log_analyst.detectors.window import Window
-from log_analyst.findings import Example, findings_of, lone_error, trend
+from log_analyst.findings import Example, findings_of
 from log_analyst.grid import all_times, grid_for
 from log_analyst.readers import levels
 from log_analyst.readers.mining import Template
@@ -38,7 +38,7 @@ from tailrace import progress, request, result, write
 from tailrace.inputs.request import Request
 from triage.alert import Alert, alert_of
 from triage.budget import Budget, in_turns
-from triage.findings import Finding, TemplateCount, in_order
+from triage.findings import Finding, TemplateCount
 from triage.model import model_wrote_report
 from triage.times import iso
 from triage.wording import counted, listed
@@ -155,17 +155,7 @@ async def find_changes(state: State) -> State:
     timeline, facts = mined.timeline, mined.facts
     logs = (await asyncio.to_thread(sources, request())).logs
     span = facts.window or await asyncio.to_thread(window.derived, timeline)
-    example_of = partial(_example, logs)
-    trending = list(trends(timeline))
-    findings = await asyncio.to_thread(_compared, timeline, span, trending, example_of) if span else []
-    if span and span.derived and not findings:
-        span = None
-    if span is None:
-        findings = [lone_error(row, example_of) for row in lone_errors(timeline)]
-    if timeline.grid is not None:
-        told = {finding.evidence.get("template") for finding in findings}
-        findings += [trend(found, timeline.grid, example_of) for found in trending if found.row.id not in told]
-    findings = in_order(findings)
+    findings, span = await asyncio.to_thread(_findings, timeline, span, partial(_example, logs))
     templates = _templates(timeline, findings, logs)
     notes = [facts.stopped, *facts.notes] if facts.stopped else facts.notes
     if facts.misread:
@@ -188,11 +178,19 @@ async def write_report(state: State) -> State:
     return {}
 
 
-def _compared(timeline: Timeline, span: Window, trending: list[Trend], example_of: Example) -> list[Finding]:
-    histories = Histories(timeline, span)
-    slow = [id(found.row) for found in trending]
-    changes = [each for each in compare(timeline, histories) if each.type != "burst" or id(each.row) not in slow]
-    return findings_of(changes, span, histories, example_of)
+def _findings(timeline: Timeline, span: Window | None, example: Example) -> tuple[list[Finding], Window | None]:
+    """Return the findings, and the window: None if nothing changed in the one that was found in the logs."""
+    if timeline.grid is None:
+        return [], None
+    slow = list(trends(timeline))
+    slow_rows = [each.row for each in slow]
+    changes = compare(timeline, Histories(timeline, span)) if span else []
+    changes = [each for each in changes if each.type != "burst" or each.row not in slow_rows]
+    if not changes and (span is None or span.derived):
+        span, changes = None, lone_errors(timeline)
+    told = [each.row for each in changes]
+    changes += [each for each in slow if each.row not in told]
+    return findings_of(changes, span, Histories(timeline, span), example), span
 
 
 def _alert(received: Request, inputs: Sources) -> Alert:

@@ -142,7 +142,7 @@ def _in_order_of_time(findings: Sequence[Finding], listed: Sequence[Finding]) ->
 def _section(finding: Finding) -> str:
     evidence = finding.evidence
     text = f"### {_title(finding)}\n\n{finding.summary}"
-    if finding.type == "burst" and "before" in evidence:
+    if finding.type == "burst":
         text += f" {counted(evidence['before'], 'such line')} before the window, {evidence['in_window']:,} in it."
     text += f" Confidence {finding.confidence:.0%}.\n\n"
     if routes := evidence.get("routes"):

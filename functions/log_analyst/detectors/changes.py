@@ -22,7 +22,7 @@ _CONFIDENCE_BURST = (0.6, 0.7, 0.75, 0.85, 0.9, 0.95)
 
 
 class Stretch(NamedTuple):
-    """Buckets of the window from `begin` to `end` (exclusive) with too many or too few lines: `expected` are usual."""
+    """Buckets from `begin` to `end` (exclusive) with too many or too few lines: `expected` are usual."""
 
     begin: int
     end: int
@@ -92,7 +92,8 @@ def burst(level: int, history: History, *, least: float = 1.7) -> Stretch | None
     sigmas = (count - usually) / sqrt(dispersion(history.before) * usually + 1)
     if sigmas < 6 or not _unprecedented(history, begin, end):
         return None
-    return Stretch(begin, end, usually, _CONFIDENCE_BURST[level] * (1 - exp(-sigmas / 6)))
+    confidence = _CONFIDENCE_BURST[level] * (1 - exp(-sigmas / 6))
+    return Stretch(history.begin + begin, history.begin + end, usually, confidence)
 
 
 def gone(history: History) -> Stretch | None:
@@ -116,7 +117,7 @@ def gone(history: History) -> Stretch | None:
         or fewest < 0.3 * usual * span
     ):
         return None
-    return Stretch(begin, end, usually, 0.85 * (1 - exp(-missing / 12)))
+    return Stretch(history.begin + begin, history.begin + end, usually, 0.85 * (1 - exp(-missing / 12)))
 
 
 def _unprecedented(history: History, begin: int, end: int) -> bool:

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import msgspec
 
 from log_analyst.detectors import changes
-from log_analyst.detectors.changes import Stretch
 from log_analyst.detectors.histories import Histories
 from log_analyst.detectors.timeline import Timeline
 from log_analyst.detectors.window import MOST_LOGS
@@ -18,21 +17,18 @@ from triage.findings import FindingType
 # Fewer lines before the window than this cannot show that something is rare.
 _ENOUGH_TO_BE_RARE = 100
 # Logs of at least so many entries are quiet if no more than so many of them are errors.
-_ENOUGH_TO_BE_QUIET, _MOST_LONE_ERRORS = 500, 3
+_ENOUGH_TO_BE_QUIET, _MOST_LONE_ERRORS, _CONFIDENCE_LONE = 500, 3, 0.4
 
 
 class Candidate(msgspec.Struct, frozen=True):
-    """A change of the template `row`, or if it is None, of the whole logs named `name`; it is not in words yet.
+    """A change of the template `row`; it is not in words yet.
 
-    `counts` are all lines of the template or the logs, by bucket of the timeline. Those from bucket `begin` to `stop`
-    (exclusive) are the change's; about `expected` would be usual there. `confidence` is from 0 to 1.
+    Its lines from bucket `begin` to `stop` (exclusive) of the timeline are the change's; about `expected` would be
+    usual there. `confidence` is from 0 to 1.
     """
 
     type: FindingType
-    row: Template | None
-    name: str
-    level: int
-    counts: list[int]
+    row: Template
     begin: int
     stop: int
     expected: float
@@ -41,7 +37,7 @@ class Candidate(msgspec.Struct, frozen=True):
     @property
     def count(self) -> int:
         """The number of the change's lines."""
-        return sum(self.counts[self.begin : self.stop])
+        return sum(self.row.series[self.begin : self.stop])
 
 
 def compare(timeline: Timeline, histories: Histories) -> list[Candidate]:
@@ -49,12 +45,13 @@ def compare(timeline: Timeline, histories: Histories) -> list[Candidate]:
     return _without_echoes([*_firsts(timeline, histories), *_shifts(timeline, histories)])
 
 
-def lone_errors(timeline: Timeline) -> list[Template]:
+def lone_errors(timeline: Timeline) -> list[Candidate]:
     """Return the few errors of logs that have no others: rates cannot show them."""
     rows = [row for row in timeline.rows if row.level >= levels.ERROR and not row.coarse]
     if timeline.entries < _ENOUGH_TO_BE_QUIET or sum(row.count for row in rows) > _MOST_LONE_ERRORS:
         return []
-    return [row for row in rows if row.times]
+    filled = [(row, [at for at, count in enumerate(row.series) if count]) for row in rows]
+    return [Candidate("rare", row, at[0], at[-1] + 1, 0.0, _CONFIDENCE_LONE) for row, at in filled if at]
 
 
 def _firsts(timeline: Timeline, histories: Histories) -> Iterator[Candidate]:
@@ -75,13 +72,12 @@ def _firsts(timeline: Timeline, histories: Histories) -> Iterator[Candidate]:
         sure = changes.new(row.level, count, len(filled), share) if not before else None
         if sure is not None:
             last = max(at for at, count in enumerate(row.series) if count)
-            yield Candidate("new_template", row, row.text, row.level, row.series, filled[0], last + 1, 0.0, sure)
+            yield Candidate("new_template", row, filled[0], last + 1, 0.0, sure)
             continue
         # A well-known line may have another word now and then.
         sure = changes.rare(row.level, count, len(filled), before, share, lifecycle=lifecycle)
         if sure is not None and not row.variant:
-            stretch = filled[0], filled[-1] + 1
-            rare.append(Candidate("rare", row, row.text, row.level, row.series, *stretch, 0.0, sure))
+            rare.append(Candidate("rare", row, filled[0], filled[-1] + 1, 0.0, sure))
     enough = histories.lines_before >= _ENOUGH_TO_BE_RARE
     if enough and changes.unusually_many(len(rare), once_before, histories.share()):
         yield from rare
@@ -89,29 +85,26 @@ def _firsts(timeline: Timeline, histories: Histories) -> Iterator[Candidate]:
 
 def _shifts(timeline: Timeline, histories: Histories) -> Iterator[Candidate]:
     """Yield what bursts or is gone: templates, all ordinary lines, and logs."""
-
-    def candidate(
-        kind: FindingType, row: Template | None, name: str, level: int, counts: list[int], found: Stretch
-    ) -> Candidate:
-        begin, end = histories.begin + found.begin, histories.begin + found.end
-        return Candidate(kind, row, name, level, counts, begin, end, found.expected, found.confidence)
-
     for row in timeline.rows:
         if row.coarse or not histories.before(row):
             continue
         history = histories.of_row(row)
         if (found := changes.burst(row.level, history)) is not None:
-            yield candidate("burst", row, row.text, row.level, row.series, found)
+            yield Candidate("burst", row, *found)
         # It is good news if warnings and errors stop.
         if row.level < levels.WARNING and (found := changes.gone(history)) is not None:
-            yield candidate("gone", row, row.text, row.level, row.series, found)
+            yield Candidate("gone", row, *found)
     if (found := changes.burst(levels.INFO, histories.of_ordinary(), least=2.5)) is not None:
-        yield candidate("burst", None, "all ordinary lines", levels.INFO, histories.ordinary, found)
+        yield Candidate("burst", _whole(levels.INFO, "all ordinary lines", histories.ordinary), *found)
     logs = timeline.streams.values()
     for log in logs if len(logs) <= MOST_LOGS else ():
         # An error log is silent when all is well.
         if not log.errors_only and (found := changes.gone(histories.of_log(log))) is not None:
-            yield candidate("gone", None, f"all lines of {log.name}", levels.WARNING, log.series, found)
+            yield Candidate("gone", _whole(levels.WARNING, f"all lines of {log.name}", log.series), *found)
+
+
+def _whole(level: int, name: str, series: list[int]) -> Template:
+    return Template(level, name, (0, 0, 0), whole=True, series=series)
 
 
 def _without_echoes(candidates: list[Candidate]) -> list[Candidate]:
@@ -120,19 +113,19 @@ def _without_echoes(candidates: list[Candidate]) -> list[Candidate]:
     A silent log explains that its templates are gone. A burst of all ordinary lines explains the burst of each ordinary
     template, unless one template's burst is most of it.
     """
-    silent = [c for c in candidates if c.row is None and c.type == "gone"]
-    bursts = [c for c in candidates if c.type == "burst" and c.level < levels.WARNING]
-    surge = next((c for c in bursts if c.row is None), None)
+    silent = [c for c in candidates if c.row.whole and c.type == "gone"]
+    bursts = [c for c in candidates if c.type == "burst" and c.row.level < levels.WARNING]
+    surge = next((c for c in bursts if c.row.whole), None)
     echoes = [surge]
     if surge is not None:
-        single = [c for c in candidates if c.type == "burst" and c.row is not None]
+        single = [c for c in candidates if c.type == "burst" and not c.row.whole]
         most = max((c.count - c.expected for c in single), default=0.0)
         if most <= 0.6 * (surge.count - surge.expected):
             usual = 2 * surge.count / surge.expected
-            echoes = [c for c in bursts if c.row is not None and c.count < usual * c.expected]
+            echoes = [c for c in bursts if not c.row.whole and c.count < usual * c.expected]
     return [
         c
         for c in candidates
         if c not in echoes
-        and not (c.row and c.type == "gone" and any(s.begin < c.stop and c.begin < s.stop for s in silent))
+        and not (c.type == "gone" and not c.row.whole and any(s.begin < c.stop and c.begin < s.stop for s in silent))
     ]

@@ -22,10 +22,11 @@ class History(NamedTuple):
     """The counts of a template or a log in each bucket.
 
     `before` are those before the window; `elsewhere` are the same and, if the window is derived, those after it;
-    `window` are those in it, of which the first `covered` come before the end of its log. `traffic` is, for each bucket
-    of the window, the number of other ordinary lines in relation to the time before.
+    `window` are those in it, from bucket `begin` on, of which the first `covered` come before the end of its log.
+    `traffic` is, for each bucket of the window, the number of other ordinary lines in relation to the time before.
     """
 
+    begin: int
     before: list[int]
     elsewhere: list[int]
     window: list[int]
@@ -41,19 +42,22 @@ class History(NamedTuple):
 class Histories:
     """The counts of a timeline, which must have a grid. The window are its buckets from `begin` to `end` (exclusive).
 
-    Methods that take templates are about the logs that have them, or without templates about all logs.
+    Without a window these are all, so nothing is before. Methods that take templates are about the logs that have them,
+    or without templates about all logs.
     """
 
-    def __init__(self, timeline: Timeline, window: Window) -> None:
+    def __init__(self, timeline: Timeline, window: Window | None) -> None:
         assert timeline.grid is not None
         self.timeline = timeline
         self.grid = timeline.grid
-        begin = round((window.start - self.grid.origin) / self.grid.width)
-        self.begin = min(max(begin, 0), self.grid.size - 1)
-        end = ceil((window.end - self.grid.origin) / self.grid.width)
-        self.end = min(max(end, self.begin + 1), self.grid.size)
+        self.begin, self.end = 0, self.grid.size
+        if window is not None:
+            begin = round((window.start - self.grid.origin) / self.grid.width)
+            self.begin = min(max(begin, 0), self.grid.size - 1)
+            end = ceil((window.end - self.grid.origin) / self.grid.width)
+            self.end = min(max(end, self.begin + 1), self.grid.size)
         self.lines_before = sum(timeline.totals[: self.begin]) + sum(row.older for row in timeline.rows)
-        self._derived = window.derived
+        self._derived = window is not None and window.derived
 
     def share(self, rows: Sequence[Template] = ()) -> float:
         """Return the window's share of the time that the logs cover up to its end, 0 to 1."""
@@ -99,7 +103,7 @@ class Histories:
         before = series[max(self.grid.bucket(first), 0) : self.begin]
         after = series[self.end :] if self._derived else []
         covered = min(max(self.grid.bucket(last), self.begin), self.end) - self.begin
-        return History(before, before + after, series[self.begin : self.end], covered, traffic)
+        return History(self.begin, before, before + after, series[self.begin : self.end], covered, traffic)
 
     def _logs(self, rows: Sequence[Template]) -> list[Stream]:
         """Return the logs that have a row. Logs without times are not in the timeline."""

@@ -13,30 +13,24 @@ from itertools import combinations, pairwise
 from math import sqrt
 from statistics import median
 
-import msgspec
-
+from log_analyst.detectors.comparing import Candidate
 from log_analyst.detectors.timeline import Timeline
 from log_analyst.detectors.window import dispersion
 from log_analyst.readers import levels
-from log_analyst.readers.mining import Template
 
 _STRETCHES = 8
 _FEWEST = 80  # lines
 _CONCORDANT = 0.75  # share of the pairs of stretches that go one way
 _TIMES, _SIGMAS = 2.0, 5.0
+_CONFIDENCE = 0.6
 _STEP = 0.65  # share of the difference that one step makes, at most: a line makes 0.33, a jump all of it
 
 
-class Trend(msgspec.Struct, frozen=True):
-    """The template of a trend, and its lines in the first and in the last quarter of the recording."""
+def trends(timeline: Timeline) -> Iterator[Candidate]:
+    """Yield the templates whose rate rises, or if they are no warnings or errors, falls.
 
-    row: Template
-    before: int
-    after: int
-
-
-def trends(timeline: Timeline) -> Iterator[Trend]:
-    """Yield the templates whose rate rises, or if they are no warnings or errors, falls."""
+    Usual are as many lines as at the rate of the first quarter of the recording.
+    """
     is_part = any(row.older or row.later for row in timeline.rows)  # an alert's window had the buckets made for it
     if timeline.grid is None or timeline.grid.size < 4 * _STRETCHES or is_part:
         return
@@ -62,7 +56,7 @@ def trends(timeline: Timeline) -> Iterator[Trend]:
         if (relative if after > before else 1 / relative) < _TIMES:
             continue
         if _goes_one_way(counts) and _goes_one_way(ratios):
-            yield Trend(row, before, after)
+            yield Candidate("trend", row, 0, timeline.grid.size, 4.0 * before, _CONFIDENCE)
 
 
 def _stretches(series: Sequence[int]) -> list[int]:

@@ -36,9 +36,10 @@ class Template:
 
     `times` are those of its lines, in seconds since the epoch; `streams` are the numbers of the logs that have it. `at`
     is the place of its first line: (number of the source, start, end). `access` is whether it is about requests of an
-    access log. A `coarse` template stands for lines of many shapes, so its first time means nothing. A `variant`
-    differs from another template only in a word. `head` are the words that the headers of all its lines have. After
-    `count_over`, `series` are its lines in each bucket, and `older` and `later` count those before and after.
+    access log. A `coarse` template stands for lines of many shapes, so its first time means nothing, and a `whole` one
+    for all lines of a log, of which it has only the `series`. A `variant` differs from another template only in a word.
+    `head` are the words that the headers of all its lines have. After `count_over`, `series` are its lines in each
+    bucket, and `older` and `later` count those before and after.
     """
 
     level: int
@@ -46,6 +47,7 @@ class Template:
     at: tuple[int, int, int]
     access: bool = False
     coarse: bool = False
+    whole: bool = False
     variant: bool = False
     head: str | None = None
     count: int = 0
