@@ -150,11 +150,11 @@ def _words(found: Matched, *, is_compared: bool) -> str:
         are = f"about {expected:,.0f} {'is' if round(expected) == 1 else 'are'}" if expected >= 1 else "hardly any are"
         what = lines if found.rows else f"{lines} below WARNING, without new ones,"
         return f"{what} {span}; {are} usual in that time.{_end(found)}"
-    before = f"and {_times_before(found.before)}" if is_compared else "in logs with hardly any other error"
+    seldom = f"and {_times_before(found.before)}" if is_compared else "in logs with hardly any other error"
     if found.count == 1:
-        return f"Seen once, at {start}, {before}."
+        return f"Seen once, at {start}, {seldom}."
     if kind == "rare":
-        return f"Seen {found.count} times {span}, {before}.{_end(found)}"
+        return f"Seen {found.count} times {span}, {seldom}.{_end(found)}"
     return f"First seen at {start}, last at {last}: {lines}.{_end(found)}"
 
 

@@ -34,11 +34,6 @@ class Failure:
     state: State = "unknown"
     logs: list[str] = field(default_factory=list)
 
-    @property
-    def share(self) -> float:
-        """The share of requests that failed, 0 to 1."""
-        return self.failed / self.total
-
 
 def failure_in_words(failure: Failure) -> str:
     """Return what failed, since when, and whether it is over, in sentences of plain text with times in ISO 8601."""

@@ -19,7 +19,7 @@ from tests.score.series import Recording, recordings
 def found_in(recording: Recording) -> list[tuple[float, float]]:
     """Return the start and the end of each change that the analyst would report."""
     column = Column(recording.name, array("d", recording.times), array("d", recording.values))
-    made = make_series(recording.name, column, unit="", source="score")
+    made = make_series(recording.name, column, unit="")
     assert made is not None
     work = detect(made)
     while True:

@@ -24,9 +24,10 @@ If nothing has a score, there is no window and the logs are quiet.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 from math import ceil, log
 
 from log_analyst.detectors.timeline import Timeline
@@ -87,18 +88,20 @@ def derived(timeline: Timeline) -> Window | None:
     totals = _sums(timeline.totals, step)
     rows = [row for row in (*timeline.rows, *timeline.newcomers) if not row.coarse and row.count >= 3]
     chance = log(size * size / 4 * max(len(rows), 1)) + _MARGIN
-    scores: dict[tuple[int, int], float] = {}
+    scored: list[Iterator[tuple[int, int, float]]] = []
     for row in rows:
         series = _sums(row.series, step)
         filled = _sums([min(count, 1) for count in row.series], step)
-        _score(row, series, filled, totals, chance, scores)
-        _score_silence(series, totals, chance, scores)
-    _score_surge(_sums(timeline.ordinary, step), chance, scores)
+        scored += [_frequent(row, series, filled, totals, chance), _silent(series, totals, chance)]
+    scored.append(_surges(_sums(timeline.ordinary, step), chance))
     for stream in timeline.streams.values():
         if not stream.errors_only and len(timeline.streams) <= MOST_LOGS:
             series = _sums(stream.series, step)
             others = [a - b for a, b in zip(totals, series, strict=True)] if len(timeline.streams) > 1 else None
-            _score_silence(series, others, chance, scores)
+            scored.append(_silent(series, others, chance))
+    scores: dict[tuple[int, int], float] = defaultdict(float)
+    for begin, end, score in chain.from_iterable(scored):
+        scores[begin, end] += score
     if not scores:
         return None
     # Of equal scores the shortest stretch. One bucket is added in front: the change may have begun within it.
@@ -107,15 +110,13 @@ def derived(timeline: Timeline) -> Window | None:
     return Window(grid.start(begin * step), grid.start(min(end * step, grid.size)), derived=True)
 
 
-def _score(
-    row: Template,
-    series: list[int],
-    filled: list[int],
-    totals: list[int],
-    chance: float,
-    scores: dict[tuple[int, int], float],
-) -> None:
-    """Score the stretches with many lines of a row; `filled` are the timeline's buckets with lines, by bucket."""
+def _frequent(
+    row: Template, series: list[int], filled: list[int], totals: list[int], chance: float
+) -> Iterator[tuple[int, int, float]]:
+    """Yield the stretches with many lines of a row, and the score of each.
+
+    `filled` are the timeline's buckets with lines, by bucket.
+    """
     size, count = len(series), sum(series)
     volume = sum(totals) - count + 1
     spread = dispersion(series)
@@ -141,11 +142,11 @@ def _score(
             by_share = _gain(inside, count, others / volume)
             gain = (by_time if row.level >= levels.WARNING else min(by_time, by_share)) / spread - chance
             if gain > 0:
-                scores[begin, end] = scores.get((begin, end), 0.0) + weight * gain
+                yield begin, end, weight * gain
 
 
-def _score_surge(series: list[int], chance: float, scores: dict[tuple[int, int], float]) -> None:
-    """Score a sudden surge of all ordinary lines: too abrupt for the rhythm of a day."""
+def _surges(series: list[int], chance: float) -> Iterator[tuple[int, int, float]]:
+    """Yield the stretches with a sudden surge of all ordinary lines: too abrupt for the rhythm of a day."""
     size, count = len(series), sum(series)
     spread = dispersion(series)
     for begin in range(max(3, size // 8), size - 1):
@@ -157,13 +158,11 @@ def _score_surge(series: list[int], chance: float, scores: dict[tuple[int, int],
             inside += series[end - 1]
             gain = _gain(inside, count, (end - begin) / size) / spread - chance
             if gain > 0 and inside * size > 1.8 * count * (end - begin):
-                scores[begin, end] = scores.get((begin, end), 0.0) + gain
+                yield begin, end, gain
 
 
-def _score_silence(
-    series: list[int], totals: list[int] | None, chance: float, scores: dict[tuple[int, int], float]
-) -> None:
-    """Score the longest pause of a series, if no other comes near and (with `totals`) other lines go on."""
+def _silent(series: list[int], totals: list[int] | None, chance: float) -> Iterator[tuple[int, int, float]]:
+    """Yield the longest pause of a series, if no other comes near and (with `totals`) other lines go on."""
     size, count = len(series), sum(series)
     pauses = sorted(pause_lengths(series), reverse=True)
     if not pauses or pauses[0][0] < 2 * (pauses[1][0] if len(pauses) > 1 else 0) + 1:
@@ -178,7 +177,7 @@ def _score_silence(
         gain = min(gain, _gain(0, count, lines / max(sum(totals), 1)) if lines < sum(totals) else 0.0)
     gain = gain / dispersion(series, REGULAR) - chance
     if gain > 0:
-        scores[begin, end] = scores.get((begin, end), 0.0) + gain
+        yield begin, end, gain
 
 
 def pause_lengths(series: list[int]) -> list[tuple[int, int]]:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from log_analyst.readers import levels
+from log_analyst.readers.entry import Entry
 from log_analyst.readers.masking import Masker
 from log_analyst.readers.shapes import VALUE, shape_of
 
@@ -49,13 +50,13 @@ class Header:
         self._pattern = re.compile(pattern)
         self._has_level = _LEVEL in columns
 
-    def read(self, text: str, start: int) -> tuple[int, int]:
-        """Return where the header ends that begins at `start`, and the level in it; `start`, UNKNOWN if it is none."""
-        match = self._pattern.match(text, start)
+    def read(self, entry: Entry) -> Entry:
+        """Return an entry with the end of the header in its text and, if it has no level, the level in the header."""
+        match = self._pattern.match(entry.text, entry.header)
         if match is None:
-            return start, levels.UNKNOWN
-        word = match["level"] if self._has_level else None
-        return match.end(), _level(word) if word else levels.UNKNOWN
+            return entry
+        word = match["level"] if self._has_level and entry.level == levels.UNKNOWN else None
+        return entry._replace(level=_level(word) if word else entry.level, header=match.end())
 
 
 def header_of(texts: Sequence[str]) -> Header | None:

@@ -127,11 +127,7 @@ class LogReader:
         for parser, header in self._parsers:
             entry = parser(line, self._stamps)
             if entry is not None:
-                if header is None or entry.access:
-                    return entry
-                end, level = header.read(entry.text, entry.header)
-                known = entry.level
-                return entry._replace(level=level if known == levels.UNKNOWN else known, header=end)
+                return entry if header is None or entry.access else header.read(entry)
         return None
 
     def _timeless(self, line: str, before: Record | None) -> tuple[Entry, bool]:
@@ -147,8 +143,7 @@ class LogReader:
             text = "Traceback"
         entry = Entry(time, level, text)
         if not timed and (header := self._headers.get("")) is not None:
-            end, named = header.read(text, 0)
-            entry = Entry(time, named if level == levels.UNKNOWN else level, text, False, end)
+            entry = header.read(entry)
         if before is None:
             return entry, False
         if is_trace:

@@ -128,7 +128,7 @@ def _append(
     source = pieces[0][0] if len(pieces) == 1 else f"{len(pieces):,} files"
     recorded = [table.times for _, table, _ in pieces if not table.cut]
     single = all(table.single for _, table, _ in pieces)
-    series = make_series(name, samples, unit=pieces[0][2].unit, source=source, recorded=recorded, single=single)
+    series = make_series(name, samples, unit=pieces[0][2].unit, recorded=recorded, single=single)
     if series is None:
         notes.add("no values", f"{source} {name!r}")
         return

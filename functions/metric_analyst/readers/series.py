@@ -34,7 +34,6 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
     times: Sequence[float]
     values: Sequence[float]
     unit: str
-    source: str
     recorded_until: float
     missed: bool = False
     dropped: int = 0
@@ -86,7 +85,6 @@ def make_series(
     samples: Column | Iterable[tuple[float, float | None]],
     *,
     unit: str,
-    source: str,
     recorded: Sequence[Sequence[float]] = (),
     single: bool = False,
 ) -> Series | None:
@@ -111,7 +109,6 @@ def make_series(
         times=times,
         values=values if isinstance(values, array) else array("d", values),
         unit=unit,
-        source=source,
         recorded_until=max([times[-1], *(rows[-1] for rows in recorded if rows)]),
         missed=single or len(_between(recorded, begin, end)) >= MISSED,
         dropped=dropped,

@@ -7,6 +7,7 @@ import random
 import pytest
 
 from log_analyst.readers import levels
+from log_analyst.readers.entry import Entry
 from log_analyst.readers.header import header_of
 from log_analyst.readers.mining import Miner
 from log_analyst.readers.reading import LogReader
@@ -72,8 +73,9 @@ def test_a_header_has_the_level_of_its_line() -> None:
     texts = [f"[worker-{n}] {'error' if n % 9 == 0 else 'info'} shop.Orders - order {n} is {n % 7}" for n in range(40)]
     header = header_of(texts)
     assert header is not None
-    assert [header.read(text, 0)[1] == levels.ERROR for text in texts] == [n % 9 == 0 for n in range(40)]
-    assert {text[header.read(text, 0)[0] :].split(" ")[0] for text in texts} == {"order"}
+    entries = [header.read(Entry(None, levels.UNKNOWN, text)) for text in texts]
+    assert [entry.level == levels.ERROR for entry in entries] == [n % 9 == 0 for n in range(40)]
+    assert {entry.text[entry.header :].split(" ")[0] for entry in entries} == {"order"}
 
 
 @pytest.mark.parametrize(

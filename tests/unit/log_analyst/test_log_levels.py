@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from log_analyst.readers import levels
+from log_analyst.readers.entry import Entry
 from log_analyst.readers.header import header_of
 from log_analyst.readers.reading import LogReader
 from log_analyst.readers.sources import Source
@@ -87,4 +88,6 @@ def test_the_same_message_is_found_when_it_turns_into_an_error(form: str) -> Non
 )
 def test_a_column_with_anything_else_is_none_of_levels(texts: list[str]) -> None:
     header = header_of(texts)
-    assert header is None or all(header.read(text, 0)[1] == levels.UNKNOWN for text in texts)
+    assert header is None or all(
+        header.read(Entry(None, levels.UNKNOWN, text)).level == levels.UNKNOWN for text in texts
+    )

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 
 from log_analyst.readers import levels
+from log_analyst.readers.entry import Entry
 from log_analyst.readers.formats import parsers
 from log_analyst.readers.header import KINDS, Header
 from log_analyst.readers.masking import Masker
@@ -61,7 +62,7 @@ OF_A_LINE: dict[str, Callable[[str], object]] = {
     "masking a text": lambda text: Masker().text(text),
     "masking a request": lambda text: Masker().request(f"GET {text} 200"),
     "a shape": lambda text: shape_of(Masker().text(text)),
-    "a header": lambda text: Header(tuple(KINDS)).read(text, 0),
+    "a header": lambda text: Header(tuple(KINDS)).read(Entry(None, levels.UNKNOWN, text)),
     "the level": levels.level_in,
     "a start or a stop": levels.is_lifecycle,
     "an example": lambda text: example_line(source_of(text), 0, len(text), 300),

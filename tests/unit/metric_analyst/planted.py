@@ -30,7 +30,7 @@ def finish(generator: Generator[None, None, T]) -> T:
 def series(
     values: list[float], *, step: float = 15, start: float = MONDAY, name: str = "metric", **kw: object
 ) -> Series:
-    made = make_series(name, [(start + i * step, v) for i, v in enumerate(values)], unit="", source="test", **kw)  # type: ignore[arg-type]
+    made = make_series(name, [(start + i * step, v) for i, v in enumerate(values)], unit="", **kw)  # type: ignore[arg-type]
     assert made is not None
     return made
 
@@ -163,8 +163,6 @@ def errors_series() -> Series:
     """6 minutes of 502s a second: none, 40 for the fourth minute, none."""
     rng = random.Random(1)
     values = [float(poisson(rng, 40)) if 180 <= i < 240 else 0.0 for i in range(360)]
-    made = make_series(
-        "http_502_rate", [(MONDAY + float(i), v) for i, v in enumerate(values)], unit="count/s", source="test"
-    )
+    made = make_series("http_502_rate", [(MONDAY + float(i), v) for i, v in enumerate(values)], unit="count/s")
     assert made is not None
     return made

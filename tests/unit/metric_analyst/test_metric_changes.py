@@ -191,7 +191,7 @@ def missing(first: int, last: int, *, others: bool) -> list[Change]:
     values = white(1, 200)
     samples = [(t, v) for i, (t, v) in enumerate(zip(times, values, strict=True)) if not first <= i < last]
     watched = times if others else [t for t, _ in samples]
-    made = make_series("up", samples, unit="", source="t", recorded=[watched])
+    made = make_series("up", samples, unit="", recorded=[watched])
     assert made is not None
     return finish(detect(made))[1]
 
@@ -218,7 +218,7 @@ def test_irregular_samples_are_not_missing() -> None:
     rng = random.Random(1)
     times = [MONDAY + 15.0 * i for i in range(400)]
     samples = [(t, 1.0 + rng.random()) for t in times[:200] if rng.random() < 0.2]
-    made = make_series("errors", samples, unit="", source="t", recorded=[times])
+    made = make_series("errors", samples, unit="", recorded=[times])
     assert made is not None
     assert finish(detect(made))[1] == []
 
@@ -228,9 +228,7 @@ def test_a_counter_that_speeds_up_is_a_level_shift_of_its_rate() -> None:
     for i in range(200):
         total += poisson(rng, 600 if i >= 100 else 30)
         values.append(float(total))
-    made = make_series(
-        "http_requests_total", [(MONDAY + 15.0 * i, v) for i, v in enumerate(values)], unit="", source="t"
-    )
+    made = make_series("http_requests_total", [(MONDAY + 15.0 * i, v) for i, v in enumerate(values)], unit="")
     assert made is not None
     read_as, (change,) = finish(detect(made))
     assert read_as.unit == "count/s"
@@ -280,7 +278,7 @@ def test_a_change_before_a_silence_is_found_too() -> None:
     times = [MONDAY + 2.0 * i for i in range(220)]
     values = [8.0 if 150 <= i < 190 else float(rng.random() < 0.1) for i in range(220)]
     samples = [(t, v) for i, (t, v) in enumerate(zip(times, values, strict=True)) if not 168 <= i < 178]
-    made = make_series("pool", samples, unit="", source="t", recorded=[times])
+    made = make_series("pool", samples, unit="", recorded=[times])
     assert made is not None
     found = finish(detect(made))[1]
     assert [(c.type, (c.start - MONDAY) / 2) for c in found] == [("level_shift", 150), ("flat_line", 167)]

@@ -35,7 +35,7 @@ def finish(work: Generator[object, None, T]) -> T:
 
 
 def counts(name: str) -> object:
-    series = make_series(name, [(float(i), float(i)) for i in range(9)], unit="", source="t")
+    series = make_series(name, [(float(i), float(i)) for i in range(9)], unit="")
     return series is not None and is_counter(series)
 
 
@@ -92,7 +92,7 @@ def test_the_time_for_a_file_is_linear_in_its_length(parser: str, shape: Shape) 
 def detected(samples: int, step_s: float) -> object:
     """Return values that go up and down many times, with a spike: all detectors have work."""
     values = [float(i % 24 > 12) * 50 + i % 3 + (900 if i == samples // 2 else 0) for i in range(samples)]
-    series = make_series("m", [(1e9 + i * step_s, v) for i, v in enumerate(values)], unit="", source="t")
+    series = make_series("m", [(1e9 + i * step_s, v) for i, v in enumerate(values)], unit="")
     assert series is not None
     return finish(detect(series))
 

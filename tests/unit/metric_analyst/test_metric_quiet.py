@@ -114,7 +114,7 @@ def test_constant_and_tiny_series_give_nothing(values: list[float]) -> None:
 def test_a_gap_in_the_recording_itself_is_no_finding() -> None:
     make, _ = CLEAN["white noise"]
     samples = [(MONDAY + 15.0 * i, v) for i, v in enumerate(make(1)) if not 300 <= i < 420]
-    made = make_series("m", samples, unit="", source="t", recorded=[[t for t, _ in samples]])
+    made = make_series("m", samples, unit="", recorded=[[t for t, _ in samples]])
     assert made is not None
     assert finish(detect(made))[1] == []
 
@@ -123,6 +123,6 @@ def test_samples_of_two_rates_are_one_quiet_series() -> None:
     make, _ = CLEAN["white noise"]
     for seed in range(20):
         times = [MONDAY + (15.0 * i if i < 400 else 6000 + 60.0 * (i - 400)) for i in range(720)]
-        made = make_series("m", list(zip(times, make(seed), strict=True)), unit="", source="t")
+        made = make_series("m", list(zip(times, make(seed), strict=True)), unit="")
         assert made is not None
         assert finish(detect(made))[1] == []

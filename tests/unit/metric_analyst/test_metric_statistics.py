@@ -183,7 +183,7 @@ def test_order_and_repetition_of_samples_do_not_matter(name: str, rng: random.Ra
     samples = [(MONDAY + 300.0 * i, v) for i, v in enumerate(PLANTED[name])]
     mixed = samples + rng.sample(samples, 200)
     rng.shuffle(mixed)
-    made = make_series("level", mixed, unit="", source="test")
+    made = make_series("level", mixed, unit="")
     assert made is not None
     alike(found(PLANTED[name]), finish(detect(made))[1])
 
@@ -199,7 +199,7 @@ def test_samples_without_a_value_do_not_matter_wherever_they_are(name: str, seed
     empty = [None, math.nan, math.inf, -math.inf]
     mixed = samples + [(MONDAY + 300.0 * rng.uniform(0, len(samples)), rng.choice(empty)) for _ in range(200)]
     rng.shuffle(mixed)
-    made = make_series("level", mixed, unit="", source="test")
+    made = make_series("level", mixed, unit="")
     assert made is not None
     alike(found(PLANTED[name]), finish(detect(made))[1])
 

@@ -121,7 +121,7 @@ def test_a_level_that_comes_and_goes_is_over_when_it_has_gone() -> None:
 @pytest.mark.parametrize("again", [True, False])
 def test_a_series_without_samples_is_silent_and_never_said_to_stand_still(again: bool) -> None:
     samples = [(MONDAY + n * STEP, 20.0 + n % 7) for n in range(200) if n < 120 or (again and n >= 160)]
-    made = make_series("rss", samples, unit="", source="t", recorded=[[MONDAY + n * STEP for n in range(200)]])
+    made = make_series("rss", samples, unit="", recorded=[[MONDAY + n * STEP for n in range(200)]])
     assert made is not None
     _, changes = finish(detect(made))
     [finding], _ = findings([SeriesChange(made, each) for each in changes], Alert(title="", start=None, end=None))
