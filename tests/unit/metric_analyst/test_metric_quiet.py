@@ -6,6 +6,9 @@ that remembers, few samples, days and weekends that differ) may give one now and
 
 from __future__ import annotations
 
+import math
+import random
+
 import pytest
 
 from metric_analyst.detectors.detect import detect
@@ -97,6 +100,18 @@ def test_office_hours_with_sharp_edges_are_no_incident() -> None:
         noise = make(seed)
         values = [noise[i % 720] + (200 if 96 <= (i + seed % 2) % 288 < 204 else 0) for i in range(3 * 288)]
         assert changes(values, step=300) == []
+
+
+@pytest.mark.parametrize("hours", [-7, 0, 7])
+def test_a_weekend_is_usual_wherever_the_users_live(hours: int) -> None:
+    for seed in range(5):
+        rng = random.Random(seed)
+        values = []
+        for i in range(14 * 96):
+            local = i / 96 + hours / 24  # in days since a Monday
+            share = 0.5 if local % 7 >= 5 else 1.0
+            values.append((100 + 60 * math.sin(2 * math.pi * local)) * share * rng.gauss(1, 0.06))
+        assert changes(values, step=900) == []
 
 
 def test_a_series_that_switches_all_the_time_gives_no_finding() -> None:
