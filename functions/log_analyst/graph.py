@@ -34,12 +34,12 @@ from log_analyst.readers.sources import Source, Sources, sources
 from log_analyst.readers.survey import Survey
 from log_analyst.readers.understanding import misread
 from log_analyst.report import FEW_LINES, Facts, report
-from tailrace import progress, request, result, write
+from tailrace import progress, request, result
 from tailrace.inputs.request import Request
 from triage.alert import Alert, alert_of
 from triage.budget import Budget, in_turns
 from triage.findings import Finding, TemplateCount
-from triage.model import model_wrote_report
+from triage.model import write_report
 from triage.times import iso
 from triage.wording import counted, listed
 
@@ -167,14 +167,11 @@ async def find_changes(state: State) -> State:
     return {"mined": None, "facts": replace(facts, window=span), "findings": findings, "templates": templates}
 
 
-async def write_report(state: State) -> State:
-    """Write the report: with the chat model if there is one, otherwise without."""
+async def tell(state: State) -> State:
+    """Write the report."""
     facts, findings, templates = state["facts"], state["findings"], state["templates"]
     shown = {"facts": facts, "findings": findings, "templates": templates[:_MODEL_TEMPLATES]}
-    if not await model_wrote_report(_PROMPT, shown):
-        for section in report(facts, findings, templates):
-            write(section, artifact="report")
-            await asyncio.sleep(0)
+    await write_report(_PROMPT, shown, report(facts, findings, templates))
     return {}
 
 
@@ -242,5 +239,5 @@ def _example(logs: list[Source], row: Template) -> tuple[str, str]:
 
 
 builder = StateGraph(State)
-builder.add_sequence([("read", read), ("mine", mine), ("compare", find_changes), ("report", write_report)])
+builder.add_sequence([("read", read), ("mine", mine), ("compare", find_changes), ("report", tell)])
 builder.add_edge(START, "read")

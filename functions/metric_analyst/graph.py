@@ -6,7 +6,6 @@ checkpoints; an attempt that starts between two nodes reads them again.
 
 from __future__ import annotations
 
-import asyncio
 import math
 from typing import Annotated, Any, TypedDict
 
@@ -21,12 +20,12 @@ from metric_analyst.detectors.robust import median
 from metric_analyst.findings import SeriesChange, findings, matters
 from metric_analyst.readers.reader import RequestMetrics, read
 from metric_analyst.report import MOST_STEADY, Facts, left_out, report
-from tailrace import progress, request, result, write
+from tailrace import progress, request, result
 from tailrace.inputs.request import Request
 from triage.alert import Alert, alert_of
 from triage.budget import Budget, in_turns
 from triage.findings import Finding
-from triage.model import model_wrote_report
+from triage.model import write_report
 from triage.wording import counted, listed
 
 _READING_SHARE = 0.7  # of the CPU time, at most; the rest is for the detectors
@@ -92,8 +91,7 @@ async def detect_changes(state: State) -> State:
     stopped = [metrics.stopped] if metrics.stopped else []
     if len(steps) < total:
         stopped.append(
-            f"The detectors stopped when they had used their {budget.seconds:g} s of CPU time (TAILRACE_ANALYSIS_S): "
-            f"{len(steps):,} of {counted(total, 'series', 'series')} were checked."
+            f"{budget.ended('The detection')}: {len(steps):,} of {counted(total, 'series', 'series')} were checked."
         )
     facts = Facts(
         series=total,
@@ -114,13 +112,10 @@ async def detect_changes(state: State) -> State:
     return {"metrics": None, "facts": facts, "findings": found}
 
 
-async def write_report(state: State) -> State:
-    """Write the report: with the chat model if there is one, otherwise without."""
+async def tell(state: State) -> State:
+    """Write the report."""
     facts, found = state["facts"], state["findings"]
-    if not await model_wrote_report(_PROMPT, {"facts": facts, "findings": found}):
-        for section in report(facts, found):
-            write(section, artifact="report")
-            await asyncio.sleep(0)
+    await write_report(_PROMPT, {"facts": facts, "findings": found}, report(facts, found))
     return {}
 
 
@@ -135,5 +130,5 @@ async def _read() -> RequestMetrics:
 
 
 builder = StateGraph(State)
-builder.add_sequence([("read", read_metrics), ("detect", detect_changes), ("report", write_report)])
+builder.add_sequence([("read", read_metrics), ("detect", detect_changes), ("report", tell)])
 builder.add_edge(START, "read")

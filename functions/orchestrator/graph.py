@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import operator
 from typing import Annotated, Any, TypedDict
 
@@ -12,7 +11,7 @@ from langgraph.graph import START, StateGraph
 from langgraph.types import Overwrite, Send, interrupt
 
 from orchestrator.answer import SpecialistAnswer, together
-from orchestrator.by_model import choose, write_report
+from orchestrator.by_model import REPORT, choose, facts_of
 from orchestrator.classify import topics_of
 from orchestrator.consult import consult
 from orchestrator.planning import Delegation, Specialist, plan, specialist_of, with_unique_names
@@ -29,6 +28,7 @@ from tailrace.registry import specialist_urls
 from triage.alert import alert_of
 from triage.failures import failure_in_words
 from triage.findings import in_order
+from triage.model import write_report
 
 _decode_answer = msgspec.json.Decoder(SpecialistAnswer).decode
 
@@ -101,10 +101,8 @@ async def answer(state: State) -> State:
             "templates": templates,
         }
         result("findings", msgspec.to_builtins(given))
-        if not await write_report(alert, answers, findings, notes):
-            for section in report(alert, answers, findings, notes):
-                write(section, artifact="report")
-                await asyncio.sleep(0)
+        facts = facts_of(alert, answers, findings, notes)
+        await write_report(REPORT, facts, report(alert, answers, findings, notes))
     else:
         streamed = any(each["alone"] for each in state["delegations"])
         for section in sections(answers, streamed=streamed):

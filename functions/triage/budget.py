@@ -34,6 +34,10 @@ class Budget:
         """Whether nothing is left. It changes between turns only."""
         return self.spent >= self.seconds
 
+    def ended(self, work: str) -> str:
+        """Return in words why `work` stopped, without a period."""
+        return f"{work} stopped when it had used its {self.seconds:g} s of CPU time (TAILRACE_ANALYSIS_S)"
+
 
 UNLIMITED = Budget(math.inf)
 

@@ -6,7 +6,9 @@ can do without it.
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -48,12 +50,15 @@ async def ask_model(instruction: str, facts: Any, *, artifact: str) -> str:
     return text
 
 
-async def model_wrote_report(instruction: str, facts: Any) -> bool:
-    """Have the model write the `report` artifact; return False if the caller has to write it."""
+async def write_report(instruction: str, facts: Any, sections: Iterable[str]) -> None:
+    """Write the `report` artifact: with the model or, if there is none or it fails, from `sections`."""
     try:
-        return bool(await ask_model(instruction, facts, artifact="report"))
+        if await ask_model(instruction, facts, artifact="report"):
+            return
     except ModelFailed as error:
         progress(f"{error} The report is written without it.")
         if error.text:
             write("\n\n*The model stopped here. The rest is written without it.*\n\n", artifact="report")
-        return False
+    for section in sections:
+        write(section, artifact="report")
+        await asyncio.sleep(0)

@@ -246,16 +246,7 @@ def test_any_findings_give_a_report_and_no_text_of_a_log_breaks_its_fence_or_row
             assert line.count("|") == 7
 
 
-async def test_the_model_gets_the_findings_the_texts_and_what_was_left_out(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    shown: list[Any] = []
-
-    async def wrote(system: str, facts: Any) -> bool:
-        shown.append(msgspec.json.decode(msgspec.json.encode(facts)))
-        return True
-
-    monkeypatch.setattr(by_model, "model_wrote_report", wrote)
+def test_the_model_gets_the_findings_the_texts_and_what_was_left_out() -> None:
     found = [finding(9, "db locked"), finding(0, "cpu", "spike")]
     answers = [
         answer("log_analyst", gave_findings=True, findings=found),
@@ -263,8 +254,8 @@ async def test_the_model_gets_the_findings_the_texts_and_what_was_left_out(
         answer("broken", error="could not be reached"),
         answer("mute", notes=["1 of 1 finding could not be read: it is 5, but must be an object."]),
     ]
-    assert await by_model.write_report(NO_ALERT, answers, found, ["Only 2 of 4 findings are kept."])
-    [facts] = shown
+    shown = by_model.facts_of(NO_ALERT, answers, found, ["Only 2 of 4 findings are kept."])
+    facts = msgspec.json.decode(msgspec.json.encode(shown))
     assert [each["subject"] for each in facts["findings"]] == ["cpu", "db locked"]
     assert facts["texts"] == [{"specialist": "chatty", "text": "The disk is full."}]
     assert [each["specialist"] for each in facts["failed"]] == ["broken", "mute"]

@@ -97,9 +97,8 @@ class Survey:
         Otherwise the log that was being read would seem to fall silent there.
         """
         self.stopped = (
-            f"The analysis stopped when it had used its {budget.seconds:g} s of CPU time (TAILRACE_ANALYSIS_S). By "
-            f"then it had read {complete:,} of {counted(len(self._sources), 'log')} completely, and {self.lines:,} of "
-            f"{counted(self._total, 'line')}."
+            f"{budget.ended('The analysis')}. By then it had read {complete:,} of "
+            f"{counted(len(self._sources), 'log')} completely, and {self.lines:,} of {counted(self._total, 'line')}."
         )
         unfinished = {self._stream_numbers.get(source.stream) for source in self._sources[complete:]}
         ends = [max(times) for number, times in self.miner.times.items() if number in unfinished and times]

@@ -75,8 +75,8 @@ def read(request: Request, budget: Budget = UNLIMITED) -> Generator[None, None, 
     stopped = ""
     if complete < len(request.files):
         stopped = (
-            f"The reading stopped when it had used its {budget.seconds:g} s of CPU time (TAILRACE_ANALYSIS_S). By then "
-            f"it had read {complete:,} of {counted(len(request.files), 'file')} completely."
+            f"{budget.ended('The reading')}. By then it had read {complete:,} of "
+            f"{counted(len(request.files), 'file')} completely."
         )
     return RequestMetrics(
         series, notes.lines(), sources, pasted=was_pasted, stopped=stopped, unread=notes.counts[UNREAD]

@@ -43,7 +43,7 @@ async def test_the_report_says_how_many_series_were_checked(monkeypatch: pytest.
     run = await GraphRun().go(request_with(("a.csv", wide(rows, columns))))
     assert "3 of 8 series were checked" in run.results["findings"]["notes"][0]
     assert {finding["subject"] for finding in run.results["findings"]["findings"]} == {"m0", "m1", "m2"}
-    assert "The detectors stopped when they had used their 36 s of CPU time" in run.report
+    assert "The detection stopped when it had used its 36 s of CPU time" in run.report
 
 
 async def test_a_series_does_not_seem_missing_where_the_reading_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
