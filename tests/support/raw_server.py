@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 
 from tailrace.network.connections import HTTPTransport
+from tests.support.read_once import with_all_authorities
 
 # The head of a response with a body in chunks.
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -21,9 +22,9 @@ Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 @asynccontextmanager
 async def asked(answer: Answer, tls: Path | None = None) -> AsyncIterator[tuple[httpx.AsyncClient, str]]:
     """A client, and the URL of a server that answers each connection with `answer`."""
-    serving, trusted = None, ssl.create_default_context(cafile=tls)
+    serving, trusted = None, with_all_authorities()
     if tls is not None:
-        serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        serving, trusted = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context(cafile=tls)
         serving.load_cert_chain(tls)
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import ssl
 
 import h11
 import httpx
@@ -12,6 +11,7 @@ import pytest
 
 from tailrace.network.connections import Backend, Connection, HTTPTransport
 from tests.support.raw_server import CHUNKED, asked
+from tests.support.read_once import with_all_authorities
 
 EVENT = b"data: an event\n\n\r\n\r\n"
 CHUNK = b"%x\r\n%b\r\n" % (len(EVENT), EVENT)
@@ -63,7 +63,7 @@ async def test_a_chunked_body_is_the_same_wherever_it_is_cut_and_its_connection_
     response, answers, connections, connection = head + sent, list[object](), list[Connection](), Connection()
     connection.connection_made(Server())
     monkeypatch.setattr(Backend, "connect_tcp", connect)
-    transport = HTTPTransport(ssl.create_default_context())
+    transport = HTTPTransport(with_all_authorities())
     silent, other_end = socket.socketpair()
     with silent, other_end:
         async with httpx.AsyncClient(transport=transport) as client:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import ssl
 import struct
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 from tailrace.network.connections import Connection, HTTPTransport
 from tests.support.certificates import certificate
 from tests.support.raw_server import CHUNKED, asked
+from tests.support.read_once import with_all_authorities
 from tests.support.virtual_time import run_in_virtual_time
 
 
@@ -132,7 +132,7 @@ async def test_a_port_without_a_server_is_a_connect_error() -> None:
 
     async with asked(answer) as (_, url):
         pass
-    async with httpx.AsyncClient(transport=HTTPTransport(ssl.create_default_context())) as client:
+    async with httpx.AsyncClient(transport=HTTPTransport(with_all_authorities())) as client:
         with pytest.raises(httpx.ConnectError):
             await client.get(url)
 
