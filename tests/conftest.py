@@ -15,7 +15,7 @@ import pytest
 import pytest_asyncio
 from hypothesis import settings
 
-from tests.support import scheduling
+from tests.support import fork_server, scheduling
 from tests.support.processes import Stack, stack
 from tests.support.read_once import read_only_once
 
@@ -52,6 +52,12 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return scheduling.Scheduling(config, log) if config.option.dist == "loadfile" else None
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes() -> None:
+    """Start one fork server for all workers: each one takes seconds to import what agents need."""
+    os.environ[fork_server.VARIABLE] = fork_server.shared().address
 
 
 @pytest_asyncio.fixture(loop_scope="session", scope="session")

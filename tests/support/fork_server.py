@@ -138,7 +138,9 @@ def _parent() -> Iterator[ForkServer]:
 
 @functools.cache
 def shared() -> ForkServer:
-    """The parent for all tests of this process."""
+    """The parent for all tests: that of pytest-xdist's controller, if there is one, or else this process has one."""
+    if VARIABLE in os.environ:
+        return ForkServer(os.environ[VARIABLE])
     stack = contextlib.ExitStack()
     atexit.register(stack.close)
     return stack.enter_context(_parent())
@@ -179,6 +181,7 @@ def _serve_orders(orders: socket.socket) -> Order:
                     os._exit(0)
                 elif key.fileobj is orders:
                     order, received, connection = _take(orders)
+                    _preload()
                     if (pid := os.fork()) == 0:
                         for each in (*connections.values(), connection, orders):
                             each.close()
@@ -247,11 +250,16 @@ def _be_called(title: str) -> None:
     ctypes.memmove(start, text.ljust(end - start, b"\0"), end - start)
 
 
-def _main() -> None:
+@functools.cache
+def _preload() -> None:
+    """Import what processes need; nobody may ever order one."""
     from tests.support.preloaded import preload
 
     sys.path.append(str(_ROOT / "examples"))
     preload()
+
+
+def _main() -> None:
     _run(_serve_orders(socket.socket(fileno=int(sys.argv[1]))))
 
 
