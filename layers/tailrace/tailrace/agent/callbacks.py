@@ -82,7 +82,7 @@ class RunCallbacks(AsyncCallbackHandler, GraphCallbackHandler):
             self._nodes[run_id] = step
             self.ran.add(step)
             self.tries[step] += 1
-            path = metadata["langgraph_path"]
+            path = metadata.get("langgraph_path") or (None,)
             if path[-1] is True:
                 self._calls.add(step)
             elif self.tries[step] == 1 and _ERROR_HANDLER in path:
