@@ -159,6 +159,13 @@ def makes_a_note() -> Any:
     return []
 
 
+def test_types_are_found_behind_any_number_of_calls() -> None:
+    source = "".join(f"def call_{each}():\n    return call_{each + 1}()\n" for each in range(3_000))
+    names: dict[str, Any] = {"__name__": __name__, "Made": Made}
+    exec(source + "def call_3000():\n    return Made()\ndef node(state):\n    return call_0()\n", names)
+    assert named(types_of(single(names["node"])), __name__) == {Made}
+
+
 def answers_as(response_format: Any) -> Any:
     return create_agent(FakeListChatModel(responses=[]), response_format=response_format)
 

@@ -76,15 +76,37 @@ def _used(function: Any, seen: set[int]) -> Iterator[Any]:
     """The values that a function's code names, and those that functions which it calls name: those of the same package
     in their code, the others in their annotations.
     """
-    while isinstance(function, functools.partial):
-        function = function.func
-    # What it calls on `self`; an object may be a function itself.
-    owner = getattr(function, "__self__", None if isinstance(function, types.FunctionType) else function)
-    function = getattr(function, "__func__", function)
-    function = inspect.unwrap(function if isinstance(function, types.FunctionType) else type(function).__call__)
-    if not isinstance(function, types.FunctionType) or id(function) in seen:
-        return
-    seen.add(id(function))
+    functions = [function]
+    for each in functions:
+        while isinstance(each, functools.partial):
+            each = each.func
+        # What it calls on `self`; an object may be a function itself.
+        owner = getattr(each, "__self__", None if isinstance(each, types.FunctionType) else each)
+        each = getattr(each, "__func__", each)
+        each = inspect.unwrap(each if isinstance(each, types.FunctionType) else type(each).__call__)
+        if not isinstance(each, types.FunctionType) or id(each) in seen:
+            continue
+        seen.add(id(each))
+        for value in (*_named(each, owner), *_hints(each).values()):
+            yield value
+            if isinstance(value, dict):  # deepagents keeps its subagents in one
+                yield from (inner for inner in value.values() if isinstance(inner, Pregel))
+            # A `response_format`, a tool's arguments.
+            yield inspect.getattr_static(value, "schema", None) if not isinstance(value, type) else None
+            # A `@task`, or a function of the author's too.
+            called = getattr(value, "func", value) if type(value).__module__.startswith("langgraph.") else value
+            if getattr(called, "__module__", None) == each.__module__:
+                functions.append(called)
+            elif _package(each) in _FRAMEWORKS:
+                continue
+            elif _package(called) == _package(each):
+                functions.append(called)
+            elif inspect.isfunction(called):
+                yield from _hints(called).values()
+
+
+def _named(function: types.FunctionType, owner: Any) -> list[Any]:
+    """What the names in a function's code stand for: in its module, in modules, on `owner`, and in its closure."""
     codes = [function.__code__]
     for code in codes:
         codes.extend(each for each in code.co_consts if isinstance(each, types.CodeType))
@@ -98,22 +120,7 @@ def _used(function: Any, seen: set[int]) -> Iterator[Any]:
             values.append(cell.cell_contents)
         except ValueError:
             continue  # The cell is still empty.
-    for value in (*values, *_hints(function).values()):
-        yield value
-        if isinstance(value, dict):  # deepagents keeps its subagents in one
-            yield from value.values()
-        # A `response_format`, a tool's arguments.
-        yield inspect.getattr_static(value, "schema", None) if not isinstance(value, type) else None
-        # A `@task`, or a function of the author's too.
-        called = getattr(value, "func", value) if type(value).__module__.startswith("langgraph.") else value
-        if getattr(called, "__module__", None) == function.__module__:
-            yield from _used(called, seen)
-        elif _package(function) in _FRAMEWORKS:
-            continue
-        elif _package(called) == _package(function):
-            yield from _used(called, seen)
-        elif inspect.isfunction(called):
-            yield from _hints(called).values()
+    return values
 
 
 def _package(of: Any) -> str:
