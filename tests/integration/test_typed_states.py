@@ -108,6 +108,13 @@ class Counter:
         return {"messages": [Made()]}
 
 
+DEFAULTS = Made(text="as usual")
+
+
+def of_a_value(_: Any) -> dict[str, Any]:
+    return {"messages": [DEFAULTS]}
+
+
 def of_a_module(_: Any) -> dict[str, Any]:
     return {"messages": [typed_state.InAny(text="")]}
 
@@ -134,11 +141,12 @@ def asks_an_agent() -> Any:
     [
         (lambda: single(Counter()), {Made}),
         (lambda: single(Counter().node), {Made}),
+        (lambda: single(of_a_value), {Made}),
         (lambda: single(of_a_module), {typed_state.InAny}),
         (lambda: create_agent(FakeListChatModel(responses=[]), [makes]), {Made}),
         (asks_an_agent, {StructuredAnswer}),
     ],
-    ids=["an object", "a method", "a module's attribute", "a tool", "an agent in a tool"],
+    ids=["an object", "a method", "a value", "a module's attribute", "a tool", "an agent in a tool"],
 )
 def test_types_are_found_however_a_node_names_them(graph: Callable[[], Any], expected: set[type]) -> None:
     found = types_of(graph())

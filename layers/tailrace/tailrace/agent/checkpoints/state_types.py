@@ -21,6 +21,7 @@ import typing
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
+from langchain_core.runnables import Runnable
 from langgraph.pregel import Pregel
 
 from tailrace.agent.structure import Graph, subgraphs_of
@@ -47,6 +48,8 @@ def types_of(graph: Graph) -> set[type]:
                     graphs += [] if any(used is known for known in graphs) else [used]
                 elif _is_data(used) or typing.get_origin(used) is not None:  # a type, or a form like `A | B`
                     _collect(used, in_code, seen)
+                elif _is_data(type(used)) and not isinstance(used, Runnable):  # a value, like a module's `DEFAULTS`
+                    _collect(type(used), in_code, seen)
     data_types |= {each for each in in_code if _package(each) not in _FRAMEWORKS}
     return {each for each in data_types if _importable(each)}
 
