@@ -207,7 +207,7 @@ async def test_a_state_that_cannot_be_saved_fails_with_the_value_s_path() -> Non
         return {"x": {"locks": [threading.Lock()]}}
 
     events = await run(single(node), FAILED)
-    assert "The graph's state has a value of type lock at " in said(events[-1])
+    assert "The graph's state has a value of type _thread.lock at " in said(events[-1])
     assert "locks[0], which cannot be saved" in said(events[-1])
 
 

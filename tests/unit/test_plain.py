@@ -76,8 +76,8 @@ def test_a_document_of_langchain_becomes_json() -> None:
     ("value", "path"),
     [
         ({"rows": [{"o": object()}]}, "a value of type object at rows[0].o"),
-        (threading.Lock(), "a value of type lock"),
-        (Visit(PLACE, {threading.Lock()}), "a value of type lock at tags[0]"),  # type: ignore[arg-type]
+        (threading.Lock(), "a value of type _thread.lock"),
+        (Visit(PLACE, {threading.Lock()}), "a value of type _thread.lock at tags[0]"),  # type: ignore[arg-type]
         ({"a": {(1, 2): 3}}, "a value of type dict with a key of type tuple at a"),
     ],
 )

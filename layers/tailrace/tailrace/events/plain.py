@@ -66,7 +66,7 @@ def _simpler(value: Any) -> Any:
         return dict(value)
     if isinstance(value, os.PathLike):
         return os.fspath(value)
-    raise TypeError(type(value).__name__)
+    raise TypeError(_type_of(value))
 
 
 def culprit_in(value: Any, convert: Callable[[Any], Any]) -> tuple[str, str]:
@@ -76,7 +76,7 @@ def culprit_in(value: Any, convert: Callable[[Any], Any]) -> tuple[str, str]:
         try:
             children = list(_children(value))
         except TypeError:
-            return path, type(value).__name__
+            return path, _type_of(value)
         for name, child in children:
             try:
                 convert(child)
@@ -85,7 +85,13 @@ def culprit_in(value: Any, convert: Callable[[Any], Any]) -> tuple[str, str]:
                 break
         else:
             key = _odd_key(value)
-            return path, type(value).__name__ if key is None else f"dict with a key of type {type(key).__name__}"
+            return path, _type_of(value) if key is None else f"dict with a key of type {_type_of(key)}"
+
+
+def _type_of(value: Any) -> str:
+    """The name of the value's type, with its module: `float64` alone sounds like a number of Python's."""
+    kind = type(value)
+    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
 def _odd_key(value: Any) -> Any:
