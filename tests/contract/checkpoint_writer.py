@@ -1,12 +1,13 @@
-"""`python checkpoint_writer.py FILE COUNT` saves COUNT checkpoints in FILE, each with writes.
+"""`python -m tests.contract.checkpoint_writer FILE COUNT` saves COUNT checkpoints in FILE, each with writes.
 
-It first prints "ready" and waits for a line, then prints the number of each saved checkpoint.
+It first prints "ready" and waits for the signal `BEGIN`, then prints the number of each saved checkpoint.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,13 @@ from langgraph.checkpoint.base.id import uuid6
 
 from tailrace.agent.checkpoints.sqlite import open_sqlite
 
+BEGIN = signal.SIGUSR1
+
 
 async def main(path: Path, count: int) -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, {BEGIN})
     print("ready", flush=True)
-    sys.stdin.readline()
+    signal.sigwait({BEGIN})
     async with open_sqlite(path, 86_400) as saver:
         for number in range(count):
             checkpoint = empty_checkpoint()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import sqlite3
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,29 +18,25 @@ from tailrace.agent.checkpoints.sqlite import open_sqlite
 from tailrace.errors import CheckpointsUnavailable
 from tailrace.stores.sqlite import connect_wal
 from tests.contract import checkpoint_writer
+from tests.support.fork_server import ForkedProcess, start_reading
+from tests.support.processes import ROOT
 
 pytestmark = pytest.mark.slow
 
-Process = asyncio.subprocess.Process
 
-
-async def writer(path: Path, count: int) -> Process:
+async def writer(path: Path, count: int) -> ForkedProcess:
     """Start a process that saves `count` checkpoints after `begin()`."""
-    pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, checkpoint_writer.__file__, str(path), str(count), stdin=pipe, stdout=pipe
-    )
+    process = await start_reading([checkpoint_writer.__name__, str(path), str(count)], os.environ, ROOT)
     assert await line(process) == "ready"
     return process
 
 
-def begin(*processes: Process) -> None:
+def begin(*processes: ForkedProcess) -> None:
     for process in processes:
-        assert process.stdin is not None
-        process.stdin.write(b"\n")
+        process.send_signal(checkpoint_writer.BEGIN)
 
 
-async def line(process: Process) -> str:
+async def line(process: ForkedProcess) -> str:
     assert process.stdout is not None
     return (await asyncio.wait_for(process.stdout.readline(), 60)).decode().strip()
 

@@ -23,9 +23,10 @@ def opens(folder: Path, together: Barrier) -> None:
 
 
 def test_several_processes_can_create_one_log(tmp_path: Path) -> None:
-    spawned = multiprocessing.get_context("spawn")
-    together = spawned.Barrier(PROCESSES)
-    processes = [spawned.Process(target=opens, args=(tmp_path, together)) for _ in range(PROCESSES)]
+    forked = multiprocessing.get_context("forkserver")
+    forked.set_forkserver_preload([__name__])  # or each process would import what the test does
+    together = forked.Barrier(PROCESSES)
+    processes = [forked.Process(target=opens, args=(tmp_path, together)) for _ in range(PROCESSES)]
     for process in processes:
         process.start()
     for process in processes:

@@ -22,6 +22,7 @@ from pydantic import BaseModel
 from tailrace.agent.checkpoints.state_types import types_of
 from tests.sample_agents import typed_state
 from tests.support.events import message, said, state_of
+from tests.support.fork_server import start_forked
 from tests.support.hostile_checkpoints import crafted
 from tests.support.in_process import agent
 from tests.support.models import calls, says
@@ -32,9 +33,10 @@ from tests.support.restarting_agent import restarting_agent, watch
 @pytest.mark.parametrize("langgraph_is_strict", ["true", "false"])
 async def test_a_state_of_custom_types_survives_a_kill(langgraph_is_strict: str, tmp_path: Path) -> None:
     (tmp_path / "die at tell:start").write_text("late")
-    # LangGraph reads the variable when it is imported, which a forked process does not do again.
+    # LangGraph reads the variable when it is imported, which a forked process does not do again. It is false otherwise.
+    start = start_agent if langgraph_is_strict == "true" else start_forked
     strict = {"LANGGRAPH_STRICT_MSGPACK": langgraph_is_strict}
-    async with restarting_agent(tmp_path, "typed_state", start=start_agent, **strict) as dying:
+    async with restarting_agent(tmp_path, "typed_state", start=start, **strict) as dying:
         seen = await watch(dying, "go")
         assert dying.deaths == 1
     assert seen.state == "TASK_STATE_COMPLETED", seen.said
