@@ -23,7 +23,20 @@ import log_analyst.findings as log_findings
 import log_analyst.graph as log_graph
 import metric_analyst.detectors.detect as detect
 from log_analyst.detectors import changes, comparing, failed_requests, histories, newcomers, trends, window
-from log_analyst.readers import header, masking, mining, reading, reconciling, shapes, understanding
+from log_analyst.readers import (
+    documents,
+    fields,
+    formats,
+    header,
+    masking,
+    mining,
+    reading,
+    reconciling,
+    records,
+    shapes,
+    sources,
+    understanding,
+)
 from log_analyst.readers import paths as routes
 from metric_analyst.detectors import active, counter, drift, flat_line, measure, reduce, rhythm, robust, scan, spike
 from tests.score.incidents import told
@@ -32,6 +45,7 @@ from tests.score.metric_analyst import found_in
 from tests.score.series import MONDAY, Recording, recordings
 from tests.score.templates import accuracy, all_recordings, ours
 
+_PARSERS = formats.parsers
 _NEVER = re.compile("(?!)")
 _MINUTE = 60.0
 
@@ -107,7 +121,19 @@ METRICS = [
     _part("the numbers of a finding", detect, "measured", lambda series, signal, change: change, measure),
 ]
 
+
+def _but(format_name: str) -> Callable[[], dict[str, formats.Parser]]:
+    """Return what makes the parsers of a log without one."""
+    return lambda: {name: parser for name, parser in _PARSERS().items() if name != format_name}
+
+
 LOGS = [
+    _part("JSON lines", reading, "parsers", _but("JSON lines"), records.json_line, fields),
+    _part("logfmt", reading, "parsers", _but("logfmt"), records.logfmt),
+    _part("IIS and CloudFront", reading, "parsers", _but("W3C access log"), records.W3cLog),
+    _part("access logs", reading, "parsers", _but("access log"), lines=3),
+    _part("access logs of other layouts", reading, "parsers", _but("other access log"), formats.request_line),
+    _part("JSON documents", sources, "json_lines_of", _nothing, documents),
     _part("headers", reading, "header_of", _nothing, header),
     _part("masking", masking.Masker, "__missing__", lambda self, token: token, masking),
     _part("reconciling", mining.Miner, "_reconcile", _nothing, reconciling, "_reconcile"),
