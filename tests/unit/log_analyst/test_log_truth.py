@@ -214,3 +214,19 @@ def test_the_only_log_that_hangs_for_a_while_is_told_without_an_alert(seed: int)
     assert (finding.type, finding.subject, finding.state) == ("gone", "all lines of app", "over")
     assert hang - MINUTE <= seconds(finding.start) <= hang + MINUTE
     assert end - 2 * MINUTE <= seconds(finding.end) <= end + MINUTE
+
+
+@pytest.mark.parametrize("seed", range(1, 4))
+def test_a_log_that_hangs_beside_another_is_one_finding(seed: int) -> None:
+    rng = random.Random(seed)
+    hang, end = T0 + HOUR + 10 * MINUTE, T0 + HOUR + 30 * MINUTE
+
+    def written(*texts: str) -> list[Line]:
+        times = moments(rng, T0, T0 + 2 * HOUR, 40)
+        return [(at, app_line(rng, at, "INFO", f"{rng.choice(texts)} {rng.randrange(9999)}")) for at in times]
+
+    shop = written("order stored", "cart updated", "session opened", "cache refreshed")
+    queue = written("mail sent", "queue polled", "job done", "heartbeat")
+    hanging = [(at, line) for at, line in queue if not hang <= at < end]
+    ran = run(asked(file(text_of(shop), "shop.log"), file(text_of(hanging), "queue.log")))
+    assert [(finding.type, finding.subject) for finding in ran.findings] == [("gone", "all lines of queue")]
