@@ -134,6 +134,58 @@ async def test_a_connection_that_cannot_be_made_is_an_error_and_nothing_is_kept(
                 await client.get(unused)
 
 
+async def test_a_client_that_is_closed_while_it_connects_keeps_no_connection(server: Server) -> None:
+    async with asked(server) as (client, url):
+        request = asyncio.create_task(client.get(url))
+        await asyncio.sleep(0)
+        assert server.connections == 0
+        await client.aclose()
+        assert (await request).status_code == 204
+        await eventually(lambda: server.open == 0)
+
+
+@pytest.mark.parametrize("url", ["ftp://agent.example/", "grpc://127.0.0.1:1/"])
+async def test_a_url_that_is_not_one_of_http_is_an_error_of_httpx(url: str) -> None:
+    async with asked(Server()) as (client, _):
+        with pytest.raises(httpx.UnsupportedProtocol, match="is neither http:// nor https://"):
+            await client.get(url)
+
+
+class IdleConnection(httpcore.AsyncConnectionInterface):
+    """A connection whose response has no body. It may be kept until it is `expired`."""
+
+    expired = closed = False
+
+    async def handle_async_request(self, request: httpcore.Request) -> httpcore.Response:
+        return httpcore.Response(204)
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+    def is_available(self) -> bool:
+        return not self.closed
+
+    def has_expired(self) -> bool:
+        return self.expired
+
+
+async def test_connections_of_a_burst_are_closed_when_they_have_expired_though_one_is_used_all_the_time() -> None:
+    made: list[IdleConnection] = []
+
+    def connect(origin: httpcore.Origin) -> IdleConnection:
+        made.append(IdleConnection())
+        return made[-1]
+
+    pool = ConnectionPool(connect, 64)
+    request = httpcore.Request("GET", "http://agent.example/")
+    for response in [await pool.handle_async_request(request) for _ in range(10)]:
+        await response.aclose()
+    for connection in made[:9]:
+        connection.expired = True
+    await (await pool.handle_async_request(request)).aclose()
+    assert [connection.closed for connection in made] == [True] * 9 + [False]
+
+
 class CountedConnection(httpcore.AsyncConnectionInterface):
     """A connection whose stream never ends. It counts how often it is looked at."""
 

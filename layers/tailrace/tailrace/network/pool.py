@@ -33,7 +33,10 @@ class ConnectionPool(AbstractAsyncContextManager["ConnectionPool"]):
         """The response, its body not read yet. The connection serves no other request until that is closed.
 
         Raises: what httpcore's connections raise.
+            UnsupportedProtocol: the URL is not one of HTTP.
         """
+        if request.url.scheme not in (b"http", b"https"):
+            raise httpcore.UnsupportedProtocol(f"{request.url.scheme.decode()}:// is neither http:// nor https://")
         origin = request.url.origin
         connection = await self._taken(str(origin)) or self._connect(origin)
         self._busy.add(connection)
@@ -66,6 +69,9 @@ class ConnectionPool(AbstractAsyncContextManager["ConnectionPool"]):
     async def _taken(self, origin: str) -> httpcore.AsyncConnectionInterface | None:
         """An idle connection to the origin that still stands, taken out of the pool; None if there is none."""
         connections = self._idle[origin]
+        # Those that have been idle too long are the first ones. After a burst nobody else would come to them.
+        while connections and connections[0].has_expired():
+            await connections.popleft().aclose()
         while connections:
             connection = connections.pop()
             if connection.is_available() and not connection.has_expired():
@@ -75,11 +81,13 @@ class ConnectionPool(AbstractAsyncContextManager["ConnectionPool"]):
         return None
 
     async def _release(self, origin: str, connection: httpcore.AsyncConnectionInterface) -> None:
-        """Keep the connection of a request that has ended, if it can serve another one, and close it otherwise."""
-        if connection not in self._busy:
-            return  # The pool was closed.
-        self._busy.remove(connection)
-        if connection.is_available() and len(self._idle[origin]) < self._most_idle:
+        """Keep the connection of a request that has ended, if it can serve another one, and close it otherwise.
+
+        If the pool was closed meanwhile it is not kept: while it was being made, it could not be closed.
+        """
+        pooled = connection in self._busy
+        self._busy.discard(connection)
+        if pooled and connection.is_available() and len(self._idle[origin]) < self._most_idle:
             self._idle[origin].append(connection)
         else:
             await connection.aclose()
