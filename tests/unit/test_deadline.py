@@ -39,9 +39,10 @@ def test_a_function_with_a_shorter_timeout_than_that_works_for_half_of_it() -> N
         (100.0, None, Deadline(1070.0, 1097.0)),
         (100.0, Deadline(1870.0, 1897.0), Deadline(1070.0, 1097.0)),
         (2000.0, Deadline(1870.0, 1897.0), Deadline(1870.0, 1897.0)),
+        (35.0, Deadline(1010.0, 1019.0), Deadline(1005.0, 1019.0)),
     ],
 )
-def test_an_attempt_has_the_earlier_one_of_both_deadlines(
+def test_an_attempt_has_the_earlier_times_of_both_deadlines(
     attempt_s: float, process: Deadline | None, right: Deadline | None
 ) -> None:
     settings, context = Settings(attempt_s=attempt_s, handoff_s=30.0), copy_context()

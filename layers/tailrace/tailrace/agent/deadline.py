@@ -34,7 +34,7 @@ def process_deadline(settings: Settings, now: float, left_s: float) -> Deadline:
 
 
 def attempt_deadline(settings: Settings, now: float) -> Deadline | None:
-    """The deadline of an attempt that begins `now`: the process's, or what TAILRACE_ATTEMPT_S says, if that is earlier.
+    """The deadline of an attempt that begins `now`: the earlier times of the process's and TAILRACE_ATTEMPT_S's.
 
     None if nothing limits it.
     """
@@ -42,7 +42,10 @@ def attempt_deadline(settings: Settings, now: float) -> Deadline | None:
     if not settings.attempt_s:
         return process
     attempt = _deadline(now + settings.attempt_s, settings.handoff_s)
-    return attempt if process is None else min(process, attempt)
+    if process is None:
+        return attempt
+    # On a function with a short timeout the process's hand-off time is shorter: it may drain later and overrun earlier.
+    return Deadline(min(process.drains, attempt.drains), min(process.overruns, attempt.overruns))
 
 
 def _deadline(ends: float, handoff_s: float) -> Deadline:
