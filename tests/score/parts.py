@@ -113,7 +113,7 @@ METRICS = [
     _part("— activity after rest", scan, "activity", _nothing, active),
     _part("— recordings of few samples", scan, "_of_few", _none, "_of_few"),
     Part("— the quieter side's noise", (), 10, scan, {"QUIET": 0.0, "QUIET_OF_FEW": 0.0}),
-    _part("— other weekends than UTC's", rhythm, "BORDERS", (0,), lines=6),
+    _part("— other weekends than UTC's", rhythm, "BORDERS", (0,), "_border", lines=3),
     _part("— ordinary jumps", scan, "ORDINARY", 10**9, lines=6),
     _part("— no part of a larger one", scan, "_part_of", _no, "_part_of"),
     _part("— a level of stairs", scan, "_level", lambda values, before: robust.median(values), "_level"),

@@ -4,8 +4,8 @@ Method: a profile of medians (a robust classical decomposition; STL without the 
 
 1. Each day's median is taken off, so that days of different levels can be compared, and before it a steady rise. The
    profile is the median over the days at each point of the day. Level shifts, leaks and odd days stay in what is left.
-2. Weekends have a profile and a level of their own, if that explains the hours clearly better. Where they start in UTC
-   depends on where the users live, so several borders are tried.
+2. Weekends have a profile and a level of their own, if that explains the hours clearly better. When they start in UTC
+   depends on where the users live: it is the hour that parts them best from the other days.
 3. With less than two days, or with days that do not resemble each other, nothing is removed. All other rhythms stay:
    the detectors compare a series with its own usual changes.
 """
@@ -27,7 +27,9 @@ MOST_SLOTS = 288
 ALIKE = 0.35  # correlation of the hours of one day with those of the next, at least
 CERTAIN = 1.8  # standard errors of that correlation
 CLEARLY = 0.7  # of the roughness without weekends, which they must be below
-BORDERS = (0, -7, 7)  # hours from UTC at which users' weekends may start
+BORDERS = range(-14, 13)  # hours from Saturday in UTC at which users' weekends may start
+WEEK = 168  # hours
+SATURDAY = 120  # the first hour of it, in a week that begins on Monday
 WITH_WEEKEND = 2.5 * DAY  # seconds; shorter recordings have no working days to compare a weekend with
 FEWEST_IN_A_DAY = 12
 NOISIER = 1.5  # times the noise of the lowest third that the highest one has, if noise grows with the level
@@ -144,15 +146,31 @@ def _rhythm(calendar: _Calendar, values: Sequence[float]) -> list[float]:
         return added
     rest = list(map(sub, flat, added))
     hourly = calendar.hourly(rest)
-    best, least = None, CLEARLY * _roughness(hourly.values())
-    for border in BORDERS:
-        lower = _weekends(hourly, [hour % 24 for hour in hourly], [*hourly.values()], border)
-        if (rough := _roughness(map(sub, hourly.values(), lower))) < least:
-            best, least = border, rough
-    if best is None:
+    border = _border(hourly)
+    lower = _weekends(hourly, [hour % 24 for hour in hourly], [*hourly.values()], border)
+    if _roughness(map(sub, hourly.values(), lower)) >= CLEARLY * _roughness(hourly.values()):
         return added
     hours = [hour for hour, samples in calendar.hours.items() for _ in times[samples]]
-    return [a + b for a, b in zip(added, _weekends(hours, slots, rest, best), strict=True)]
+    return [a + b for a, b in zip(added, _weekends(hours, slots, rest, border), strict=True)]
+
+
+def _border(hourly: dict[int, float]) -> int:
+    """Return when weekends start, in hours from Saturday in UTC: where they and the rest of the week differ most, by
+    the variance between the two (Otsu 1979).
+    """
+    week = _by(((hour + 72) % WEEK for hour in hourly), hourly.values())
+    sums = [0.0, *accumulate(week.get(hour % WEEK, 0.0) for hour in range(2 * WEEK))]
+    counts = [0, *accumulate(hour % WEEK in week for hour in range(2 * WEEK))]
+
+    def between(border: int) -> float:
+        first, last = SATURDAY + border, SATURDAY + border + 48
+        resting, working = counts[last] - counts[first], counts[first + WEEK] - counts[last]
+        if not resting or not working:
+            return 0.0
+        away = (sums[last] - sums[first]) / resting - (sums[first + WEEK] - sums[last]) / working
+        return resting * working * away * away
+
+    return max(BORDERS, key=between)
 
 
 def _weekends(hours: Iterable[int], places: Sequence[int], rest: Sequence[float], border: int) -> list[float]:
