@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+import operator
+from collections import Counter
+from typing import Annotated, Any, TypedDict
 
 import pytest
 from langgraph.errors import GraphDrained, NodeError
+from langgraph.func import task
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import Command, RetryPolicy, Send, interrupt
 
@@ -102,6 +106,27 @@ async def test_what_a_handled_node_has_written_and_said_is_not_in_the_response()
     assert (tries, artifact_text(events)) == ([2], "Handled.")
 
 
+async def test_what_the_nodes_in_a_handled_node_have_written_is_not_in_the_response() -> None:
+    @task
+    async def called() -> None:
+        write("A task. ")
+
+    async def first(_: MessagesState) -> None:
+        write("First. ")
+        await called()
+
+    async def second(_: MessagesState) -> None:
+        write("Second. ")
+        raise ConnectionError
+
+    async def handler(_: MessagesState) -> None:
+        write("Handled.")
+
+    sub = StateGraph(MessagesState).add_sequence([first, second]).add_edge(START, "first").compile()
+    events = await run(graph(sub, handler))
+    assert (state_of(events[-1]), artifact_text(events)) == (DONE, "Handled.")
+
+
 async def test_a_failure_names_the_error_handler_that_failed() -> None:
     async def fails(_: MessagesState) -> None:
         raise ConnectionError
@@ -177,6 +202,77 @@ async def test_another_attempt_goes_on_with_the_error_handler() -> None:
     assert state_of(events[-1]) == DONE
     assert runs == {"fails": 1, "handler": 2}
     assert artifact_text(events) == "The handler."
+
+
+class Notes(TypedDict):
+    notes: Annotated[list[str], operator.add]
+
+
+def beside(other: Any, ran: list[str]) -> StateGraph[Notes]:
+    """A graph with a node that fails and is handled while `other` runs, and a node behind the error handler."""
+
+    async def fails(_: Notes) -> None:
+        raise ConnectionError
+
+    async def handler(_: Notes) -> Command[str]:
+        ran.append("handler")
+        write("The handler. ")
+        return Command(update={"notes": ["handled"]}, goto="after")
+
+    async def after(state: Notes) -> None:
+        write(f"After {state['notes']}.")
+
+    built = StateGraph(Notes).add_node("fails", fails, error_handler=handler).add_node("other", other).add_node(after)
+    return built.add_edge(START, "fails").add_edge(START, "other")
+
+
+async def test_an_error_handler_that_has_ended_does_not_run_again_when_a_node_beside_it_does() -> None:
+    ran: list[str] = []
+
+    async def other(_: Notes) -> None:
+        while not ran:
+            await asyncio.sleep(0)
+        ran.append("other")
+        if ran.count("other") == 1:
+            raise GraphDrained("deadline")
+
+    async with agent(beside(other, ran)) as served:
+        begun = (await served.result("SendMessage", {"message": message("hello")}))["task"]
+        events = await served.events(begun["id"])
+    assert state_of(events[-1]) == DONE
+    assert ran == ["handler", "other", "other"]
+    assert artifact_text(events) == "The handler. After ['handled']."
+    assert [name for _, name in pairs(events)].count(HANDLER) == 2
+
+
+async def test_error_handlers_that_ask_at_once_are_answered_one_by_one_and_none_runs_again_after_its_end() -> None:
+    ran: Counter[int] = Counter()
+
+    async def fails(_: Any) -> None:
+        raise ConnectionError
+
+    async def handler(state: Any) -> Command[str]:
+        ran[state["number"]] += 1
+        answer = interrupt(state["number"])
+        write(f"{state['number']} {answer}. ")
+        return Command(update={"notes": [answer]}, goto="after")
+
+    async def after(state: Notes) -> None:
+        write(f"{len(state['notes'])} notes.")
+
+    built = StateGraph(Notes).add_node("fails", fails, error_handler=handler).add_node(after)
+    built.add_conditional_edges(START, lambda _: [Send("fails", {"number": each}) for each in range(3)], ["fails"])
+    async with agent(built) as served:
+        task = (await served.result("SendMessage", {"message": message("hello")}))["task"]
+        while task["status"]["state"] == ASKED:
+            (data,) = [part["data"] for part in task["status"]["message"]["parts"] if "data" in part]
+            first = min(data["interrupts"], key=lambda each: int(each["value"]))
+            reply = message("", taskId=task["id"], parts=[{"data": {"answers": {first["id"]: "yes"}}}])
+            task = (await served.result("SendMessage", {"message": reply}))["task"]
+        events = await served.events(task["id"])
+    assert state_of(events[-1]) == DONE
+    assert artifact_text(events) == "0 yes. 1 yes. 2 yes. 3 notes."
+    assert ran == {0: 2, 1: 3, 2: 4}
 
 
 async def test_another_attempt_goes_on_in_a_graph_that_an_error_handler_calls() -> None:

@@ -68,6 +68,8 @@ class Translator:
         self._node = ""
         self._failed = ""
         self._failed_steps: set[str] = set()
+        # All steps so far, with those that they are inside.
+        self._around = {step.id: step.parent for step in takeover.history.steps.values()}
         self.delegated = delegated
         self.barrier = NodeBarrier()
         self._questions: dict[str, Question] = {}
@@ -266,6 +268,7 @@ class Translator:
         self._node = details.name
         self._nodes[around][details.step] = details
         self._parents[details.step] = around
+        self._around[details.step] = details.parent
         self._writer.status("node_start", details)
 
     def _parent_of(self, step: str, around: str | None) -> str | None:
@@ -276,12 +279,20 @@ class Translator:
     def saves(self, step: str) -> None:
         """Note that the result of a step, which has ended, is being saved.
 
-        If the step has failed, its error handler goes on, and what the step has written is void.
+        If the step has failed, its error handler goes on, and what the step and those inside it have written is void.
         """
         if step in self._failed_steps:
             self._failed = ""
-            self._texts.take_back(lambda each: each.step == step and each.message is None)
+            self._texts.take_back(lambda each: each.message is None and self._is_within(each.step, step))
             self._speech.step_ended(step, None, failed=False)
+
+    def _is_within(self, step: str | None, outer: str) -> bool:
+        """Whether a step is the step `outer` or inside it."""
+        seen = set[str | None]()  # A step would enclose itself only in a damaged log.
+        while step != outer and step is not None and step not in seen:
+            seen.add(step)
+            step = self._around.get(step)
+        return step == outer
 
     def cached(self, step: str) -> None:
         """Emit the end of a step that LangGraph has answered from its cache: the stream has only its start."""

@@ -41,7 +41,7 @@ T = TypeVar("T")
 
 _ERROR, _INTERRUPT, _PACKED = "__error__", "__interrupt__", "__tailrace__"
 # LangGraph's mark in the writes of a failed node that has an error handler.
-_HANDLED = "__error_source_node__"
+HANDLED = "__error_source_node__"
 # LangGraph's key in the metadata of a checkpoint that says only how a channel has changed since an earlier one.
 _DELTAS = "counters_since_delta_snapshot"
 # LangGraph's key in `configurable` that says that the graph around a subgraph resumes.
@@ -209,7 +209,7 @@ class AttemptSaver(BaseCheckpointSaver[Any]):
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
         channels = {channel for channel, _ in writes}
-        if _ERROR in channels and _HANDLED not in channels:
+        if _ERROR in channels and HANDLED not in channels:
             return  # A node that failed or was stopped runs again, so nothing of its result may be saved.
         if _ERROR in channels:  # A node whose error handler goes on does not run again.
             writes = [(name, words_of(value) if name == _ERROR else value) for name, value in writes]

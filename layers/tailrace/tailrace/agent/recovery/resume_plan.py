@@ -17,6 +17,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 
 from tailrace.agent.answers import answers_in, bare_answer
 from tailrace.agent.checkpoints.attempt_saver import (
+    HANDLED,
     as_base,
     base_of,
     is_lasting,
@@ -99,7 +100,7 @@ async def resume_plan_of(history: History, saver: BaseCheckpointSaver[Any], head
             namespace, pin = await lasting_in(namespace, outer)
         covered, done = 0, set[str]()
         if pin is not None:
-            plan.pins[namespace] = pin
+            plan.pins[namespace] = _with_ended_handlers(pin, history)
             covered, done = mark(pin, "seq", 0), _done(pin)
             plan.done |= done
             waiting_here = _waiting(pin)
@@ -189,6 +190,25 @@ def _upwards(history: History, step_id: str | None) -> list[str]:
 def _done(pin: CheckpointTuple) -> set[str]:
     """Ids of LangGraph's tasks after the checkpoint that need not run again: their writes are saved."""
     return {task for task, channel, _ in pin.pending_writes or () if channel not in (_ERROR, _INTERRUPT, _RESUME)}
+
+
+def _with_ended_handlers(pin: CheckpointTuple, history: History) -> CheckpointTuple:
+    """The checkpoint in which the results of error handlers that have ended are those of the nodes that had failed.
+
+    LangGraph runs the error handler of a failed node again whenever it resumes the step, also if it has saved the
+    handler's result.
+    """
+    writes = pin.pending_writes or []
+    failed = {task for task, channel, _ in writes if channel == HANDLED}
+    steps = [history.steps[task] for task in _done(pin) if task in history.steps]
+    ended = {step.id: step.handles for step in steps if step.handles in failed}
+    if not ended:
+        return pin
+    handled = {(task, channel) for task in ended.values() for channel in (_ERROR, HANDLED)}
+    kept = [
+        (ended.get(task) or task, channel, value) for task, channel, value in writes if (task, channel) not in handled
+    ]
+    return pin._replace(pending_writes=kept)
 
 
 def _waiting(pin: CheckpointTuple) -> dict[str, tuple[str, int]]:

@@ -1,0 +1,45 @@
+"""An agent with an error handler, tasks and an entrypoint is killed at every write: no text is lost or doubled."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from tests.support.kill_points import died_of, late_if_odd
+from tests.support.restarting_agent import restarting_agent, watch
+
+pytestmark = [pytest.mark.asyncio, pytest.mark.slow]
+
+ANSWERS = {"Skip it?": "skip", "Colour?": "blue"}
+TEXTS = ["asks", "begins", "blue", "called", "calls", "fails failed", "skip", "works"]
+
+
+async def run(folder: Path, **variables: str) -> int:
+    """Run the agent to its end, and answer its questions. Return how many writes it made."""
+    await asyncio.to_thread(folder.mkdir)
+    async with restarting_agent(folder, "handles", **variables) as agent:
+        seen, asked = await watch(agent, "go"), []
+        while seen.state == "TASK_STATE_INPUT_REQUIRED":
+            (question,) = seen.events[-1]["statusUpdate"]["status"]["message"]["parts"][1]["data"]["interrupts"]
+            asked.append(question["value"])
+            seen = await watch(agent, ANSWERS[asked[-1]], watched=seen, message_id=f"reply {len(asked)}")
+        assert agent.deaths <= (folder / "died").exists()
+    assert seen.seqs == list(range(1, len(seen.seqs) + 1))
+    assert seen.state == "TASK_STATE_COMPLETED", seen.said
+    assert sorted(seen.response.removesuffix(". ").split(". ")) == TEXTS
+    assert asked == list(ANSWERS)
+    return (folder / "writes").stat().st_size
+
+
+async def test_an_agent_that_handles_an_error_may_die_at_a_write_before_it_or_after_it(tmp_path: Path) -> None:
+    writes = await run(tmp_path / "undisturbed")
+    assert writes > 20
+
+    async def killed_at(number: int) -> Path:
+        folder = tmp_path / str(number)
+        await run(folder, DIES_AT=str(number), **late_if_odd(number))
+        return folder
+
+    assert await died_of(range(1, writes + 1), killed_at) > 20
