@@ -61,6 +61,7 @@ def test_a_wrong_setting_is_refused_by_name_and_value(variable: str, value: str)
         ("TAILRACE_ORCHESTRATOR_URL", "https://me:hidden@agent.example"),
         ("TAILRACE_SPECIALIST_URLS", "https://one.example,https://hidden@agent.example/a2a?x=1"),
         ("TAILRACE_AGENT_URLS", "https://me:hid@hidden@agent.example/"),
+        ("TAILRACE_AGENT_URLS", "https://me:hid/den@agent.example/"),
         ("TAILRACE_DISPATCH", "boss=http://me:hidden@agent.example/a2a"),
     ],
 )

@@ -180,12 +180,21 @@ async def test_an_agent_that_is_faster_than_it_is_read_is_slowed_down(monkeypatc
 # Where a card may lead
 
 
-async def test_an_agent_whose_url_has_a_password_is_not_asked_and_the_password_is_not_shown() -> None:
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("https://me:hidden@agent.example", r"agent\.example has a user or a password"),
+        ("https://me:hid/den@agent.example", r"'https://…@agent\.example/.*' is not a URL"),
+    ],
+)
+async def test_an_agent_whose_url_has_a_password_is_not_asked_and_the_password_is_not_shown(
+    url: str, said: str
+) -> None:
     """Its URL would be in the task's events, and the password would not even be sent."""
     async with new_http() as http:
-        with pytest.raises(AgentError, match=r"agent\.example has a user or a password") as refused:
-            await discover(http, "https://me:hidden@agent.example", Settings())
-    assert "hidden" not in str(refused.value)
+        with pytest.raises(AgentError, match=said) as refused:
+            await discover(http, url, Settings())
+    assert "hid" not in str(refused.value)
 
 
 def found(place: str, at: str) -> DiscoveredAgent:

@@ -7,8 +7,9 @@ import re
 from tailrace.errors import ConfigError
 
 # A URL without a user or a password: an agent is asked without them, and its URL is in events and in errors.
-URL = re.compile(r"https?://[^\s/?#@]+([/?#]\S*)?")
-_USER = re.compile(r"(?<=://)[^/?#]*@")
+URL = re.compile(r"https?://(\[[^\s/?#@\]]+\]|[^\s/?#@:\[\]]+)(:\d*)?([/?#]\S*)?")
+# Up to the last "@": a password may have a "/" in it, though it should not.
+_USER = re.compile(r"(?<=://)\S*@")
 # The name or the ARN of a Lambda function, with or without its alias.
 _FUNCTION = re.compile(r"[\w:$-]+", re.ASCII)
 

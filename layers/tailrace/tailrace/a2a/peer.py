@@ -13,6 +13,7 @@ from tailrace.a2a.transport import OUTSIDE
 from tailrace.a2a.trust import is_own_agent, may_be_inside, origin_of
 from tailrace.config import Settings
 from tailrace.errors import AgentError, shorten
+from tailrace.places import without_user
 
 # Maximum size of a response that is not a stream, after gunzip. One event of a stream may be as large.
 MAX_ANSWER_BYTES = 16_000_000
@@ -84,7 +85,9 @@ class Peer:
         except httpx.HTTPError as error:
             raise AgentError(f"{self.url} could not be reached: {_text_of(error)}.") from None
         except (httpx.InvalidURL, UnicodeError) as error:
-            raise AgentError(f"{shorten(self.url)!r} is not a URL: {error}.") from None
+            shown = without_user(self.url)
+            why = f": {error}" if shown == self.url else ""  # the error may name a part of the password
+            raise AgentError(f"{shorten(shown)!r} is not a URL{why}.") from None
         raise AgentError(f"{self.url} redirects more than {_MAX_REDIRECTS} times.", malformed=True)
 
     async def _send(self, request: httpx.Request, head_s: float) -> httpx.Response:
