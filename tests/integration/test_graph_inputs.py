@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
@@ -102,6 +102,32 @@ async def test_a_conversation_keeps_the_fields_that_its_first_message_gave() -> 
         lacking = (await served.result("SendMessage", of_parts({"data": {"days": 3}}, contextId="new")))["task"]
         assert lacking["status"]["state"] == REJECTED
         assert "`city`" in said((await served.events(lacking["id"]))[-1])
+
+
+@pytest.mark.parametrize(
+    ("parts", "words"),
+    [
+        (
+            [{"text": "Add them"}],
+            "KeyError: 'a'. The message has no data part with `a`; the fields of this agent's input are `a`, `total`.",
+        ),
+        ([{"data": {"a": 1}}], "KeyError: 'total'"),
+    ],
+)
+async def test_a_node_that_misses_a_field_of_the_input_fails_with_what_the_message_lacks(
+    parts: list[dict[str, Any]], words: str
+) -> None:
+    class Sum(TypedDict):
+        a: int
+        total: NotRequired[int]
+
+    def add(state: Sum) -> Sum:
+        return {"a": state["a"], "total": state["total"]}
+
+    async with agent(StateGraph(Sum).add_node(add).add_edge(START, "add")) as served:
+        task = (await served.result("SendMessage", of_parts(*parts)))["task"]
+        last = (await served.events(task["id"]))[-1]
+    assert said(last) == f"The agent failed in add: {words}"
 
 
 async def test_an_image_is_a_block_where_the_card_names_its_type() -> None:

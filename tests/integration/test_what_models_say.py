@@ -293,6 +293,7 @@ async def test_files_in_the_answer_are_counted_by_their_kinds_and_named_by_their
         {"type": "audio", "base64": "AAAA", "mime_type": "audio/wav"},
         {"type": "image", "base64": "AAAA", "mime_type": "image/png"},
         {"type": "file", "url": "https://example.com/report"},
+        {"type": "file", "url": "https://[no-host/report.pdf"},
     ]
     events = await run(create_agent(says(AIMessage(blocks, response_metadata={"output_version": "v1"})), []))
     parts = {
@@ -304,6 +305,21 @@ async def test_files_in_the_answer_are_counted_by_their_kinds_and_named_by_their
         "audio-1": {"filename": "audio-1.wav", "mediaType": "audio/wav"},
         "image-2": {"filename": "image-2.png", "mediaType": "image/png"},
         "file-1": {"filename": "file-1", "mediaType": "application/octet-stream"},
+        "file-2": {"filename": "file-2", "mediaType": "application/octet-stream"},
+    }
+
+
+async def test_a_file_whose_content_is_not_base64_is_data_and_no_file_that_readers_refuse() -> None:
+    block: dict[str, Any] = {"type": "image", "base64": "a picture!", "mime_type": "image/png"}
+
+    def speak(_: MessagesState) -> dict[str, Any]:
+        return {"messages": [AIMessage([block, block | {"base64": "AA\nAA\n"}])]}
+
+    events = await run(chat(speak))
+    artifacts = [event["artifactUpdate"]["artifact"] for event in of_kind(events, "result")]
+    assert {each["name"]: each["parts"] for each in artifacts} == {
+        "image-1": [{"data": block}],
+        "image-2": [{"raw": "AAAA", "mediaType": "image/png", "filename": "image-2.png"}],
     }
 
 

@@ -104,6 +104,10 @@ class AgentGraph:
             # A message that names a context may belong to a conversation whose state has the other fields.
             self._schema_input.of(outline_of(messages), "", fresh=messages[0].context_id is None)
 
+    def lacks(self, messages: list[Message], error: BaseException) -> str:
+        """What to add to a run's error for the user, if a field of the graph's input is missing; see `GraphInput`."""
+        return "" if self.make_input is not None else self._schema_input.lacks(outline_of(messages), error)
+
     async def decode(self, messages: list[Message], owner: str, uploads: Uploads) -> Request:
         """Decode the owner's messages, and copy their uploads to this machine's disk.
 

@@ -53,6 +53,10 @@ class GraphInput(ABC):
             RequestError: the parts do not fit the graph's input. The message names the field.
         """
 
+    def lacks(self, parts: Parts, error: BaseException) -> str:
+        """A sentence for the user if `error` may come from a field that these parts do not give, else an empty text."""
+        return ""
+
 
 def input_of(graph: Graph) -> GraphInput:
     """What makes the input of `graph`, by the graph's input schema."""
@@ -118,6 +122,15 @@ class Fields(GraphInput):
             if isinstance(before, list) and (content or not values):
                 values[_MESSAGES] = [*before, _human(content, message_id)]
         return self._whole(values) if fresh or self._build else values
+
+    def lacks(self, parts: Parts, error: BaseException) -> str:
+        # A TypedDict that is the whole state is not checked before the run: a node may be what gives the field.
+        name = error.args[0] if isinstance(error, KeyError) and error.args else None
+        if self._has_messages or not isinstance(name, str) or name not in self._typed_dict_keys:
+            return ""
+        if any(isinstance(part, Data) and isinstance(part.value, dict) and name in part.value for part in parts):
+            return ""
+        return f"The message has no data part with `{name}`; the fields of this agent's input are {self._names}."
 
     def _fitting(self, data: Any, before: dict[str, Any]) -> dict[str, Any]:
         """The values of a data part by field.
@@ -185,9 +198,14 @@ class Fields(GraphInput):
         if is_dataclass(schema):
             defaults = {each.name: (each.default, each.default_factory) for each in fields_of_dataclass(schema)}
             return [name for name in self._fields if defaults.get(name) == (MISSING, MISSING)]
-        if is_typeddict(schema) and self._complete:
-            return [name for name in required_keys(schema) if name in self._fields]
-        return []
+        return self._typed_dict_keys if self._complete else []
+
+    @cached_property
+    def _typed_dict_keys(self) -> list[str]:
+        """The fields that the schema requires, if it is a TypedDict."""
+        return (
+            [name for name in required_keys(self._schema) if name in self._fields] if is_typeddict(self._schema) else []
+        )
 
     @property
     def _names(self) -> str:

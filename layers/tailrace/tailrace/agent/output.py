@@ -23,6 +23,7 @@ from tailrace.agent.structure import has_output_schema, result_keys
 from tailrace.authoring.emission import RESPONSE
 from tailrace.errors import TailraceError
 from tailrace.events import Part, plain
+from tailrace.inputs.decode import bytes_of
 
 _MESSAGES, _STRUCTURED = "messages", "structured_response"
 _FILES = ("image", "audio", "video", "file")
@@ -156,15 +157,31 @@ def _named_files(message: BaseMessage) -> Iterator[tuple[str, Part]]:
             continue
         counts[kind] += 1
         name = f"{kind}-{counts[kind]}"
+        if isinstance(content, str):
+            content = "".join(content.split())  # MIME's base64 has lines
+        if content and not _is_base64(content):  # a reader of A2A may refuse the whole event for it
+            yield name, Part(data=plain(block, f"The file {name!r}"))
+            continue
         media_type = str(block.get("mime_type") or _guessed(url))
         part = Part(filename=f"{name}{_extension(media_type)}", media_type=media_type)
         part.raw, part.url = (str(content), None) if content else (None, str(url))
         yield name, part
 
 
+def _is_base64(content: Any) -> bool:
+    try:
+        return isinstance(content, str) and bool(bytes_of(content))
+    except ValueError:
+        return False
+
+
 def _guessed(url: Any) -> str:
     """The media type that the end of a URL's path stands for."""
-    return mimetypes.guess_type(urlsplit(url).path if isinstance(url, str) else "")[0] or _BYTES
+    try:
+        path = urlsplit(url).path if isinstance(url, str) else ""
+    except ValueError:  # a model may write anything
+        path = ""
+    return mimetypes.guess_type(path)[0] or _BYTES
 
 
 def _extension(media_type: str) -> str:

@@ -10,7 +10,6 @@ takes four bytes for each character if one of them is an emoji.
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any
@@ -201,12 +200,23 @@ def _check_room(size: int, room: int) -> None:
         raise too_large()
 
 
+def bytes_of(raw: str) -> bytes:
+    """The bytes that a part's `raw` stands for.
+
+    It may be with or without padding, in the standard alphabet or the one for URLs: ProtoJSON readers accept all of
+    them.
+
+    Raises:
+        ValueError: it is not base64.
+    """
+    encoded = raw.rstrip("=").translate(_FROM_URLS)
+    return base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
+
+
 def _raw(part: Part, name: str) -> Iterator[bytes]:
-    # With or without padding, in the standard alphabet or the one for URLs: ProtoJSON readers accept all of them.
-    encoded = (part.raw or "").rstrip("=").translate(_FROM_URLS)
     try:
-        yield base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
-    except (binascii.Error, ValueError):
+        yield bytes_of(part.raw or "")
+    except ValueError:
         raise RequestError(f"The file {shorten(name)!r} is not base64 in `raw`; send text as `text`.") from None
 
 
