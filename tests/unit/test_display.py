@@ -9,8 +9,10 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
+from tailrace.a2a.incoming import Part
 from tailrace.cli import display
 from tailrace.cli.display import LiveDisplay, print_answer
+from tailrace.cli.following import place_of
 from tailrace.cli.run_view import RunView, Step
 
 
@@ -63,3 +65,18 @@ def test_an_answer_in_a_terminal_keeps_what_looks_like_html(screen: Console, mon
     assert "<b>Not bold</b>" in written.getvalue()
     assert "file: a.png" in written.getvalue()
     assert "data" not in written.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("file", "shown"),
+    [
+        (Part(filename="a.png", raw="AAAA"), "a.png"),
+        (
+            Part(filename="file-1.pdf", url="https://example.com/report.pdf"),
+            "file-1.pdf at https://example.com/report.pdf",
+        ),
+        (Part(url="https://example.com/report.pdf"), "https://example.com/report.pdf"),
+    ],
+)
+def test_a_file_that_an_answer_only_links_is_shown_with_its_url(file: Part, shown: str) -> None:
+    assert place_of(file) == shown

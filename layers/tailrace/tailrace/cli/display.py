@@ -28,6 +28,8 @@ from tailrace.events import encode
 _ANSWER_LINES, _MOST_STEPS = 6, 12
 # How long an answer is still shown as Markdown, in characters: 140,000 of code took 15 s.
 _MOST_MARKDOWN = 50_000
+# A file may be named by its URL.
+_LONGEST_FILE = 2_000
 # The columns in which the terminal shows `^C`. If it went on in the next line, a line could not be taken away again.
 _CTRL_C = 2
 _STYLES = {"✓": "green", "✗": "red", "→": "cyan", "!": "yellow"}
@@ -189,7 +191,7 @@ class LiveDisplay:
 
 def print_answer(text: str, data: list[Any], files: list[str]) -> None:
     """Print what a run came to on stdout. In a terminal its text is Markdown; if it has none, its data are shown."""
-    lines = [f"file: {one_line(file)}" for file in files]
+    lines = [f"file: {one_line(file, _LONGEST_FILE)}" for file in files]
     if not text.strip():
         lines = [safe(json.dumps(value, indent=2, ensure_ascii=False)) for value in data] + lines
     if not sys.stdout.isatty():

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 
+from tailrace.a2a.incoming import Part
 from tailrace.cli.calling import called
 from tailrace.cli.display import Display
 from tailrace.cli.exit_codes import Exit, exit_of_state
@@ -71,7 +72,7 @@ class Following:
         if last is not None and last.kind == "answer":
             text = last.text
         if ended is not None:
-            self._display.answer(text, ended.data, [part.filename or part.url or "" for part in ended.files])
+            self._display.answer(text, ended.data, [place_of(part) for part in ended.files])
         else:
             self._display.answer(text, last.data if last is not None else [], [])
         code = exit_of_state(state)
@@ -107,3 +108,8 @@ def _paced(events: Iterator[Event], speed: float) -> Iterator[Event]:
 def is_terminal() -> bool:
     """Whether a person sits there: stdin and stderr are a terminal."""
     return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def place_of(file: Part) -> str:
+    """The name of a file, and its URL if the answer has no more than that of it."""
+    return " at ".join(filter(None, (file.filename, file.url)))
