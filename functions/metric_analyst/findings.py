@@ -11,7 +11,7 @@ import msgspec
 from metric_analyst.detectors.change import Change
 from metric_analyst.detectors.robust import median
 from metric_analyst.readers.series import Series
-from metric_analyst.wording import summary
+from metric_analyst.wording import brief, summary
 from triage.alert import Alert
 from triage.findings import Finding, in_order
 from triage.times import iso
@@ -94,13 +94,13 @@ def findings(changed: Sequence[SeriesChange], alert: Alert) -> tuple[list[Findin
 def _finding(changed: SeriesChange, rank: int, alert: Alert) -> Finding:
     series, change = changed.series, changed.change
     evidence: dict[str, Any] = {
-        "before": _brief(change.before),
-        "after": _brief(change.after),
+        "before": brief(change.before),
+        "after": brief(change.after),
         "samples": change.samples,
         "method": change.method,
         "returned": change.returned,
         "rank": rank,
-        **{key: _brief(value) if isinstance(value, float) else value for key, value in change.detail.items()},
+        **{key: brief(value) if isinstance(value, float) else value for key, value in change.detail.items()},
         "series": excerpt(series, change),
     }
     if "peak_at" in change.detail:
@@ -108,25 +108,21 @@ def _finding(changed: SeriesChange, rank: int, alert: Alert) -> Finding:
     if where := relation(change, alert):
         evidence["alert"] = where
     if change.later is not None:
-        evidence["later"] = _brief(change.later)
+        evidence["later"] = brief(change.later)
     return Finding(
         type=change.type,
         subject=series.name,
         start=iso(change.start),
         end=iso(change.end),
-        magnitude=_brief(change.magnitude),
+        magnitude=brief(change.magnitude),
         unit="s" if change.type == "flat_line" else series.unit,
         confidence=confidence(changed),
         summary=f"{series.name}: {summary(change, series.unit)}",
         evidence=evidence,
         state=change.state,
-        early_s=_brief(change.early),
-        late_s=_brief(change.late),
+        early_s=brief(change.early),
+        late_s=brief(change.late),
     )
-
-
-def _brief(value: float) -> float:
-    return float(f"{value:.6g}")
 
 
 def excerpt(series: Series, change: Change) -> list[list[str | float]]:
@@ -145,5 +141,5 @@ def excerpt(series: Series, change: Change) -> list[list[str | float]]:
         middle = median([values[i] for i in group])
         if change.type == "spike":
             middle = max((values[i] for i in group), key=lambda v: abs(v - change.before))
-        out.append([iso(times[group[len(group) // 2]]), _brief(middle)])
+        out.append([iso(times[group[len(group) // 2]]), brief(middle)])
     return out

@@ -22,13 +22,18 @@ def number(value: float, unit: str = "") -> str:
     return f"{text} {prefix}{unit.replace('bytes', 'B') if prefix else unit}"
 
 
+def brief(value: float) -> float:
+    """Return the value as findings have it: the sentence and a table made of the finding round the same number."""
+    return float(f"{value:.6g}")
+
+
 def _digits(value: float) -> str:
     size = abs(value)
     if 0 < size < 1 or size >= 1e15:
         return f"{value:.3g}"
     if size >= 1000 or value == int(value):
         return f"{value:,.0f}"
-    return f"{value:.{1 if size >= 100 else 2 if size >= 10 else 3}f}".rstrip("0").rstrip(".")
+    return f"{brief(value):.{1 if size >= 100 else 2 if size >= 10 else 3}f}".rstrip("0").rstrip(".")
 
 
 def summary(change: Change, unit: str) -> str:

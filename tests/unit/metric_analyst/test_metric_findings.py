@@ -118,6 +118,7 @@ def test_a_flat_line_is_measured_in_seconds() -> None:
         (40.16, "count/s", "40.16/s"), (0, "", "0"), (95.31, "%", "95.31%"), (1_250_000_000, "bytes", "1.25 GB"),
         (-2048, "bytes/s", "-2.048 kB/s"), (120.82, "ms", "120.8 ms"), (1234567.8, "", "1,234,568"),
         (0.000012, "", "1.2e-05"), (1e20, "", "1e+20"), (3, "s", "3 s"),
+        (77.07499999999999, "%", "77.08%"),  # as a table that is made of the finding rounds its 77.075
     ],
 )  # fmt: skip
 def test_numbers_have_their_significant_digits_and_their_unit(value: float, unit: str, said: str) -> None:
