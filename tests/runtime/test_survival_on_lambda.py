@@ -30,7 +30,9 @@ def assert_taken_over_once(seen: Seen) -> None:
 
 
 async def test_a_run_longer_than_its_functions_timeout_is_one_dense_stream(layer: Path, tmp_path: Path) -> None:
-    async with stage(layer, tmp_path, "many_steps", limit_s=4, **SHORT, **SHORT_LEASES) as on:
+    # An attempt works for 1.5 s.
+    short = {**SHORT, **SHORT_LEASES, "TAILRACE_ATTEMPT_S": "4"}
+    async with stage(layer, tmp_path, "many_steps", limit_s=4, **short) as on:
         await asyncio.gather(*(on.agent.start() for _ in range(3)))  # so that one is free for a dispatch
         seen = await on.watch(await on.post("60 steps, 100 ms each"))
         await on.all_idle()
@@ -262,7 +264,8 @@ async def test_a_viewer_takes_over_the_run_of_an_environment_that_hangs(layer: P
 
 async def test_an_environment_is_not_frozen_before_its_run_is_handed_off(layer: Path, tmp_path: Path) -> None:
     # An attempt works for 1 s and then has the rest of its limit to be handed off, which no busy machine needs.
-    async with stage(layer, tmp_path, "many_steps", limit_s=60, TAILRACE_HANDOFF_S="59") as on:
+    short = {"TAILRACE_HANDOFF_S": "59", "TAILRACE_ATTEMPT_S": "60"}
+    async with stage(layer, tmp_path, "many_steps", limit_s=60, **short) as on:
         task_id = await on.post("30 steps, 100 ms each")
         on.api.accepting.clear()
         await on.api.until(lambda api: len(api.sent) == 2)
