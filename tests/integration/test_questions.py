@@ -65,7 +65,10 @@ class Opaque:
     pass
 
 
-@pytest.mark.parametrize(("value", "where"), [(Opaque(), "a value of type Opaque"), ({"a": [object()]}, "at a[0]")])
+@pytest.mark.parametrize(
+    ("value", "where"),
+    [(Opaque(), "a value of type tests.integration.test_questions.Opaque"), ({"a": [object()]}, "at a[0]")],
+)
 async def test_a_question_that_is_no_json_fails_the_task_with_words(value: Any, where: str) -> None:
     async with agent(graph(buy=asks("buy", value))) as served:
         task = await send(served)
