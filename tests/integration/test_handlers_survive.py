@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.kill_points import died_of, late_if_odd
+from tests.support.kill_points import killed_at_every_write
 from tests.support.restarting_agent import restarting_agent, watch
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.slow]
@@ -34,12 +34,6 @@ async def run(folder: Path, **variables: str) -> int:
 
 
 async def test_an_agent_that_handles_an_error_may_die_at_a_write_before_it_or_after_it(tmp_path: Path) -> None:
-    writes = await run(tmp_path / "undisturbed")
+    writes, died = await killed_at_every_write(tmp_path, run)
     assert writes > 20
-
-    async def killed_at(number: int) -> Path:
-        folder = tmp_path / str(number)
-        await run(folder, DIES_AT=str(number), **late_if_odd(number))
-        return folder
-
-    assert await died_of(range(1, writes + 1), killed_at) > 20
+    assert died > 20

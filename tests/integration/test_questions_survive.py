@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.events import artifact_text
-from tests.support.kill_points import died_of, late_if_odd
+from tests.support.kill_points import killed_at_every_write
 from tests.support.restarting_agent import Watched, restarting_agent, watch
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.slow]
@@ -53,13 +53,6 @@ async def run(folder: Path, **variables: str) -> int:
 
 
 async def test_a_process_that_asks_may_die_at_a_write_before_it_or_after_it(tmp_path: Path) -> None:
-    writes = await run(tmp_path / "undisturbed")
+    writes, died = await killed_at_every_write(tmp_path, run)
     assert writes > 20
-
-    async def killed_at(number: int) -> Path:
-        folder = tmp_path / str(number)
-        # After a write the stores are as they are before the next one, so one of both is enough for each.
-        await run(folder, DIES_AT=str(number), **late_if_odd(number))
-        return folder
-
-    assert await died_of(range(1, writes + 1), killed_at) > 20
+    assert died > 20

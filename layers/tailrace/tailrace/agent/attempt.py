@@ -309,8 +309,8 @@ class Attempt:
             self._error = type(error).__name__
             logger.error("task %s failed:\n%s", self.task_id, traceback.format_exc())
             where = f" in {translator.node}" if translator.node else ""
-            lacks = agent.lacks(takeover.history.messages, error)
-            return Reached("TASK_STATE_FAILED", f"The agent failed{where}: {words_of(error)}{lacks and f'. {lacks}'}")
+            why = [words_of(error), agent.lacks(takeover.history.messages, error)]
+            return Reached("TASK_STATE_FAILED", f"The agent failed{where}: {'. '.join(filter(None, why))}")
         finally:
             parts.close()
             self._usage, self._models = translator.usage, translator.models

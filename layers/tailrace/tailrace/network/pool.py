@@ -37,12 +37,12 @@ class ConnectionPool(AbstractAsyncContextManager["ConnectionPool"]):
         """
         if request.url.scheme not in (b"http", b"https"):
             raise httpcore.UnsupportedProtocol(f"{request.url.scheme.decode()}:// is neither http:// nor https://")
-        origin = request.url.origin
-        connection = await self._taken(str(origin)) or self._connect(origin)
+        origin = str(request.url.origin)
+        connection = await self._taken(origin) or self._connect(request.url.origin)
         self._busy.add(connection)
 
         async def release() -> None:
-            await self._release(str(origin), connection)
+            await self._release(origin, connection)
 
         try:
             response = await connection.handle_async_request(request)
