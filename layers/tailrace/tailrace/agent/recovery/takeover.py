@@ -25,7 +25,7 @@ from tailrace.log.fence import append_fence
 
 # After this many lost attempts in a row that got no further, the task fails.
 _MAX_LOST = 3
-# After this many attempts in a row that began no step before they were handed on, it fails: on AWS each costs money.
+# The task fails after this many attempts in a row that were handed on before they began a step: AWS charges for each.
 _MAX_WITHOUT_A_STEP = 100
 
 
