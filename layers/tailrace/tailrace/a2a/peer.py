@@ -66,7 +66,9 @@ class Peer:
         try:
             url = httpx.URL(self.url)
             if url.userinfo:
-                text = f"The URL of the agent at {url.host} has a user or a password. Leave them out: they are never sent."
+                text = (
+                    f"The URL of the agent at {url.host} has a user or a password. Leave them out: they are never sent."
+                )
                 raise AgentError(text, malformed=True)
             for _ in range(_MAX_REDIRECTS + 1):
                 response = await self._send(self._request(method, url, headers, body, silence_s), limit_s)
