@@ -18,6 +18,7 @@ export const listConversations = (filters) => call("GET", `api/conversations?${q
 export const getConversation = (named, page) => call("GET", conversationPath(named, page));
 export const renameConversation = (named, title) => call("PATCH", conversationPath(named), JSON.stringify({ title }));
 export const deleteConversation = (named) => call("DELETE", conversationPath(named));
+export const deleteUpload = (id) => call("DELETE", `api/uploads/${encodeURIComponent(id)}`);
 /** @param {{parts: any[], contextId?: string}} message @param {string} [agent] the default agent if it is left out */
 export const createTask = (message, agent) => sendOnce("api/tasks", { message, agent });
 export const reply = (id, message) => sendOnce(`${taskPath(id)}/messages`, { message });

@@ -13,7 +13,7 @@ const MESSAGE_ROOM = 330_000; // bytes of files in a message, which is one event
 const MAX_PASTED_LINES = 12; // a longer text that is pasted becomes a file
 
 /**
- * A prepared file, its name before it was compressed, and its upload.
+ * A prepared file, its name before it was compressed, and its upload, with an `aborter` until a message may name it.
  * @typedef {import("./prepare-file.js").PreparedFile & {name: string, bar?: any, aborter?: any, error?: any, finished?: any}} Input
  */
 
@@ -146,6 +146,7 @@ export class Composer {
     const text = this.#box.value.trim();
     if (!text && !this.#files.length) return this.refuse("Write something, or add a file.");
     if (this.#files.some(({ part }) => !part)) return null;
+    for (const file of this.#files) file.aborter = null; // a task may have its upload, even if the answer is lost
     return [...(text ? [{ text }] : []), ...this.#files.map(({ part }) => part)];
   }
 
@@ -193,7 +194,7 @@ export class Composer {
     this.#draw();
     for (const file of accepted) {
       try {
-        const used = this.#files.reduce((sum, { aborter, sentSize }) => sum + (aborter ? 0 : sentSize), 0);
+        const used = this.#files.reduce((sum, { bar, sentSize }) => sum + (bar ? 0 : sentSize), 0);
         const { prepareFile, freeName } = await fileTools();
         const named = names.has(file.name) ? new File([file], freeName(file.name, names)) : file;
         const input = { ...(await prepareFile(named, MESSAGE_ROOM - used, await this.#modes)), name: named.name };

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import re
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -9,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import Locator, Page, Route, expect
 
 from tests.e2e.actions import answer, applied, go_on, newest, open_work, pill, send, state
 from tests.e2e.tampering import TamperingProxy, tampering
@@ -72,6 +74,27 @@ def cost(page: Page) -> Locator:
 
 async def click(page: Page, name: str) -> None:
     await page.get_by_role("button", name=name).click()
+
+
+@contextlib.asynccontextmanager
+async def no_stream_opens(page: Page) -> AsyncIterator[None]:
+    """Hold what would open a stream on the page until the block ends: a cut lasts as long as the test needs."""
+    released = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await released.wait()
+        await route.continue_()
+
+    await page.route("**/api/stream/*", hold)
+    try:
+        yield
+    finally:
+        released.set()
+
+
+async def ended(page: Page, stack: Stack, task: str) -> None:
+    """Read a task's events outside of the page, until its stream ends."""
+    await page.request.get(f"{stack.url}/api/stream/{task}")
 
 
 async def counts(page: Page, about: str) -> tuple[int, int, int]:
@@ -165,11 +188,13 @@ async def test_hand_offs_are_rows_of_their_own_and_supersede_nothing(page: Page,
 
 
 async def test_a_dropped_connection_comes_back_with_the_events_it_missed(page: Page, slow_stack: Stack) -> None:
-    await send(page, slow_stack.url, "80 events, 20 ms apart, 25 before drop")
+    task = await send(page, slow_stack.url, "80 events, 1 ms apart, 25 before drop")
     await expect(answer(page)).to_contain_text("step 20")
-    await click(page, "Drop my connection")
-    go_on(slow_stack, "drop")
-    await pill(page, "reconnecting")
+    async with no_stream_opens(page):
+        await click(page, "Drop my connection")
+        go_on(slow_stack, "drop")
+        await ended(page, slow_stack, task)
+        await pill(page, "reconnecting")
     recovered, lost, repeated = await counts(page, "Connection dropped for")
     assert recovered > 0
     assert (lost, repeated) == (0, 0)
@@ -205,10 +230,12 @@ async def test_lost_and_repeated_events_are_counted(page: Page, slow_stack: Stac
         return {1: 0, 2: 0, 3: 2}.get(seq - cursor, 1) if cursor else 1
 
     proxy.copies = copies
-    await send(page, proxy.url, "80 events, 20 ms apart, 25 before losses")
+    task = await send(page, proxy.url, "80 events, 1 ms apart, 25 before losses")
     await expect(answer(page)).to_contain_text("step 20")
-    await click(page, "Drop my connection")
-    go_on(slow_stack, "losses")
+    async with no_stream_opens(page):
+        await click(page, "Drop my connection")
+        go_on(slow_stack, "losses")
+        await ended(page, slow_stack, task)
     recovered, lost, repeated = await counts(page, "Connection dropped for")
     assert recovered > 0
     assert (lost, repeated) == (2, 1)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import re
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -63,12 +65,14 @@ async def choose(page: Page, *files: Path, view: str = ".compose") -> None:
     await page.locator(f"{view} input[type=file]").set_input_files(files)
 
 
-async def throttled(page: Page) -> CDPSession:
+@contextlib.asynccontextmanager
+async def throttled(page: Page) -> AsyncIterator[CDPSession]:
     """Let uploads hardly progress, so that none is complete before the test wants it."""
     session = await page.context.new_cdp_session(page)
     await session.send("Network.enable")
     await limit_upload(session, 20_000)
-    return session
+    yield session
+    await session.detach()
 
 
 async def limit_upload(session: CDPSession, bytes_a_second: int) -> None:
@@ -76,9 +80,9 @@ async def limit_upload(session: CDPSession, bytes_a_second: int) -> None:
     await session.send("Network.emulateNetworkConditions", limits)
 
 
-def uploads(shipped: Stack) -> set[str]:
-    folder = shipped.folder / "uploads"
-    return {path.name for path in folder.iterdir()} if folder.exists() else set()
+def stored(shipped: Stack, upload: str) -> list[Path]:
+    """The files of one upload."""
+    return list((shipped.folder / "uploads").glob(f"*-{upload}-*"))
 
 
 async def completed(page: Page) -> None:
@@ -89,14 +93,14 @@ async def completed(page: Page) -> None:
 async def test_a_large_log_is_uploaded_with_a_progress_bar_and_analysed(page: Page, tmp_path: Path) -> None:
     log = written(tmp_path, 13_000)  # its upload has many steps
     await page.evaluate(WATCH_PROGRESS)
-    session = await throttled(page)
-    await choose(page, log)
-    bar = page.get_by_role("progressbar", name="Uploading shop.log.gz")
-    await expect(bar).to_be_visible()
-    async with asyncio.timeout(30):
-        await page.evaluate("window.moved")
-    await limit_upload(session, 500_000)  # 2 MB take four seconds
-    await expect(bar).to_have_count(0)
+    async with throttled(page) as session:
+        await choose(page, log)
+        bar = page.get_by_role("progressbar", name="Uploading shop.log.gz")
+        await expect(bar).to_be_visible()
+        async with asyncio.timeout(60):
+            await page.evaluate("window.moved")
+        await limit_upload(session, 500_000)  # 2 MB take four seconds
+        await expect(bar).to_have_count(0)
     shares: list[float] = await page.evaluate("window.shares")
     assert shares == sorted(shares)
     await page.get_by_test_id("send-button").click()
@@ -124,17 +128,21 @@ async def test_sending_waits_for_the_uploads_and_sends_once(page: Page, log: Pat
     assert len([each for each in requested if each.endswith("/api/tasks")]) == 1
 
 
-async def test_a_removed_file_is_not_sent_and_leaves_nothing(page: Page, shipped: Stack, log: Path) -> None:
-    before = {"secret", *uploads(shipped)}
-    await throttled(page)
-    await choose(page, log)
-    await expect(page.locator("progress")).to_be_visible()
-    async with asyncio.timeout(30):
-        while not uploads(shipped) - before:
+@pytest.mark.parametrize("uploaded", [False, True], ids=["under way", "uploaded"])
+async def test_a_removed_file_is_not_sent_and_leaves_nothing(
+    page: Page, shipped: Stack, log: Path, uploaded: bool
+) -> None:
+    async with throttled(page) if not uploaded else contextlib.nullcontext(), asyncio.timeout(60):
+        async with page.expect_response(GRANTS) as granted:
+            await choose(page, log)
+        upload = (await (await granted.value).json())["part"]["url"].rpartition(":")[2]
+        if uploaded:
+            await expect(page.locator("progress")).to_have_count(0)
+        while not stored(shipped, upload):
             await asyncio.sleep(0.02)
         await page.get_by_role("button", name="Remove shop.log.gz").click()
         await expect(page.locator(".compose .files li")).to_have_count(0)
-        while uploads(shipped) - before:
+        while stored(shipped, upload):
             await asyncio.sleep(0.02)
     await page.get_by_test_id("send-button").click()
     await expect(page.locator(".compose .notice")).to_have_text("Write something, or add a file.")
