@@ -186,6 +186,30 @@ async def test_connections_of_a_burst_are_closed_when_they_have_expired_though_o
     assert [connection.closed for connection in made] == [True] * 9 + [False]
 
 
+async def test_requests_that_close_what_has_expired_at_the_same_time_all_get_a_connection() -> None:
+    class SlowToClose(IdleConnection):
+        async def aclose(self) -> None:
+            await asyncio.sleep(0)
+            self.closed = True
+
+    made: list[SlowToClose] = []
+
+    def connect(origin: httpcore.Origin) -> SlowToClose:
+        made.append(SlowToClose())
+        return made[-1]
+
+    pool = ConnectionPool(connect, 64)
+    request = httpcore.Request("GET", "http://agent.example/")
+    for response in [await pool.handle_async_request(request) for _ in range(2)]:
+        await response.aclose()
+    for connection in made:
+        connection.expired = True
+    responses = await asyncio.gather(*(pool.handle_async_request(request) for _ in range(3)))
+    for response in responses:
+        await response.aclose()
+    assert [connection.closed for connection in made] == [True, True, False, False, False]
+
+
 class CountedConnection(httpcore.AsyncConnectionInterface):
     """A connection whose stream never ends. It counts how often it is looked at."""
 

@@ -77,7 +77,8 @@ class ConnectionPool(AbstractAsyncContextManager["ConnectionPool"]):
             if connection.is_available() and not connection.has_expired():
                 return connection
             await connection.aclose()
-        del self._idle[origin]
+        if self._idle.get(origin) is connections:  # another request may have come so far while this one closed some
+            del self._idle[origin]
         return None
 
     async def _release(self, origin: str, connection: httpcore.AsyncConnectionInterface) -> None:
