@@ -16,6 +16,7 @@ from langgraph.checkpoint.base.id import uuid6
 from tailrace.agent.checkpoints import sqlite as checkpoints_sqlite
 from tailrace.agent.checkpoints.sqlite import open_sqlite
 from tailrace.errors import CheckpointsUnavailable
+from tailrace.stores import sqlite
 from tailrace.stores.sqlite import connect_wal
 from tests.contract import checkpoint_writer
 from tests.support.fork_server import ForkedProcess, start_reading
@@ -118,7 +119,7 @@ async def test_a_locked_file_is_a_store_error_until_it_is_released(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The task does not fail: the attempt stops, and the next one continues."""
-    monkeypatch.setattr(checkpoints_sqlite, "BUSY_S", 0.05)
+    monkeypatch.setattr(sqlite, "BUSY_S", 0.05)
     path = tmp_path / "checkpoints.sqlite3"
     async with open_sqlite(path, 86_400) as saver:
         stopped = sqlite3.connect(path)
@@ -131,23 +132,6 @@ async def test_a_locked_file_is_a_store_error_until_it_is_released(
         assert await saver.aget_tuple(config()) is not None
 
 
-async def test_expired_checkpoints_do_not_block_opening_a_busy_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(checkpoints_sqlite, "BUSY_S", 0.05)
-    path = tmp_path / "checkpoints.sqlite3"
-    async with open_sqlite(path, 86_400) as saver:
-        await saver.aput(config(), checkpoint(), {"step": 1}, {})
-    busy = sqlite3.connect(path)
-    busy.execute("BEGIN IMMEDIATE")
-    async with open_sqlite(path, -60) as saver:
-        assert await saver.aget_tuple(config()) is not None
-        busy.close()
-        await saver.aput(config("another"), checkpoint(), {"step": 1}, {})
-    async with open_sqlite(path, -60) as saver:
-        assert await saver.aget_tuple(config()) is None
-
-
 async def test_a_missing_folder_is_reported_at_once(tmp_path: Path) -> None:
     with pytest.raises(CheckpointsUnavailable, match="unable to open"):
         async with open_sqlite(tmp_path / "nowhere" / "checkpoints.sqlite3", 86_400):
@@ -157,8 +141,8 @@ async def test_a_missing_folder_is_reported_at_once(tmp_path: Path) -> None:
 async def test_the_file_uses_wal_and_syncs_every_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[sqlite3.Connection] = []
 
-    def connect(path: Path, busy_s: float) -> sqlite3.Connection:
-        opened.append(connect_wal(path, busy_s))
+    def connect(path: Path) -> sqlite3.Connection:
+        opened.append(connect_wal(path))
         return opened[-1]
 
     monkeypatch.setattr(checkpoints_sqlite, "connect_wal", connect)

@@ -91,7 +91,7 @@ def test_a_folder_with_other_files_keeps_its_mode(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").touch()
     tmp_path.chmod(0o755)
     assert mode(private_folder(tmp_path)) == 0o755
-    connect_wal(tmp_path / "log.sqlite3", 1).close()
+    connect_wal(tmp_path / "log.sqlite3").close()
     assert mode(tmp_path / "log.sqlite3") == 0o600
 
 
@@ -111,10 +111,10 @@ def test_a_secret_is_private_and_may_be_replaced(tmp_path: Path) -> None:
 def test_reopening_a_file_keeps_its_locks(tmp_path: Path) -> None:
     """POSIX drops all locks of a process on a file when it closes any descriptor of it."""
     path = tmp_path / "log.sqlite3"
-    holder = connect_wal(path, 1)
+    holder = connect_wal(path)
     holder.execute("CREATE TABLE t (x)")
     holder.execute("BEGIN IMMEDIATE")
-    connect_wal(path, 1).close()
+    connect_wal(path).close()
     code = "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0).execute('BEGIN IMMEDIATE')"
     tried = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True)
     assert "database is locked" in tried.stderr

@@ -11,7 +11,7 @@ import msgspec
 
 from tailrace.access.credential import Credential
 from tailrace.access.store import Credentials
-from tailrace.stores.sqlite import SQLiteFile
+from tailrace.stores.sqlite import SQLiteFile, delete_expired
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS credentials (
@@ -109,8 +109,7 @@ class SQLiteCredentials(Credentials):
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         connection.executescript(_SCHEMA)
-        for table in ("credentials", "counts", "slots"):
-            connection.execute(f"DELETE FROM {table} WHERE ends <= ?", (self._clock(),))  # noqa: S608
+        delete_expired(connection, dict.fromkeys(("credentials", "counts", "slots"), "ends <= ?"), self._clock())
 
 
 def _credential(row: tuple[str]) -> Credential:

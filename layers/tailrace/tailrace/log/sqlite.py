@@ -33,7 +33,7 @@ from tailrace.log.packing import pack, unpack
 from tailrace.log.summaries.sqlite import SCHEMA as SUMMARIES
 from tailrace.log.summaries.sqlite import SQLiteSummaries
 from tailrace.stores.private import private_folder
-from tailrace.stores.sqlite import add_columns, as_store_damaged, connect_wal
+from tailrace.stores.sqlite import add_columns, as_store_damaged, connect_wal, delete_expired
 from tailrace.stores.sqlite_worker import SQLiteWorker, close_all
 
 _SCHEMA = """
@@ -69,8 +69,8 @@ _HEAD = (
 )
 _HEAD_FIELDS = _HEAD.split(", ")
 _MARKS = ",".join("?" * len(_HEAD_FIELDS))
-# How long a process waits for another process's transaction.
-_BUSY_S = 10.0
+# What has expired, by table.
+_EXPIRED = dict.fromkeys(("items", "heads", "conversations", "summaries"), "ttl <= ?")
 
 
 class SQLiteLog(EventLog):
@@ -88,18 +88,16 @@ class SQLiteLog(EventLog):
         super().__init__(**options)
         self._path = Path(path)
         private_folder(self._path.parent)
-        with as_store_damaged(self._path), _connect(self._path) as connection:
+        with as_store_damaged(self._path), contextlib.closing(connect_wal(self._path)) as connection:
             connection.executescript(_SCHEMA + CONVERSATIONS + SUMMARIES)
             add_columns(connection, "heads", _ADDED)
             add_columns(connection, "heads", _ADDED_TEXTS, text=True)
             add_columns(connection, "conversations", CONVERSATIONS_ADDED)
             connection.executescript(_INDEX + CONVERSATIONS_INDEX)
-            # Expired rows are invisible already. Deleting them at each start gives their pages back.
-            for table in ("items", "heads", "conversations", "summaries"):
-                connection.execute(f"DELETE FROM {table} WHERE ttl <= ?", (self._clock(),))  # noqa: S608
-        connection.close()
-        self._writer = SQLiteWorker("log-writer", partial(_connect, self._path), self._unavailable, transaction=True)
-        self._reader = SQLiteWorker("log-reader", partial(_connect, self._path), self._unavailable)
+            delete_expired(connection, _EXPIRED, self._clock())
+        connect = partial(connect_wal, self._path)
+        self._writer = SQLiteWorker("log-writer", connect, self._unavailable, transaction=True)
+        self._reader = SQLiteWorker("log-reader", connect, self._unavailable)
         self.conversations = SQLiteConversations(
             self._writer.run, self._reader.run, ttl_s=self._ttl_s, clock=self._clock
         )
@@ -310,10 +308,6 @@ class SQLiteLog(EventLog):
         change = f"UPDATE heads SET {changes} WHERE task_id = ? RETURNING {_HEAD}"  # noqa: S608
         [row] = connection.execute(change, (*values, task_id)).fetchall()
         return _head(row)
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    return connect_wal(path, _BUSY_S)
 
 
 def _head(row: tuple[Any, ...]) -> Head:

@@ -7,7 +7,7 @@ import contextlib
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,7 +17,7 @@ from tailrace.stores.private import private_database, private_folder
 T = TypeVar("T")
 
 # How long a process waits for another process's transaction, and the first and the longest pause between two tries.
-_BUSY_S = 10.0
+BUSY_S = 10.0
 _PAUSE_S, _LONGEST_PAUSE_S = 0.0002, 0.005
 
 
@@ -58,7 +58,7 @@ class SQLiteFile:
             try:
                 if self._connection is None:
                     private_folder(self._path.parent)
-                    connection = connect_wal(self._path, _BUSY_S)
+                    connection = connect_wal(self._path)
                     self._prepare(connection)
                     self._connection = connection
                 return operation(self._connection)
@@ -72,10 +72,10 @@ class SQLiteFile:
                 self._connection = None
 
 
-def connect_wal(path: Path, busy_s: float) -> sqlite3.Connection:
+def connect_wal(path: Path) -> sqlite3.Connection:
     """Connect to a file in WAL mode, in autocommit, for any thread. Commits survive a loss of power.
 
-    The file is made if it does not exist, readable by this user only. `busy_s` is how long a statement waits for
+    The file is made if it does not exist, readable by this user only. A statement waits up to `BUSY_S` seconds for
     another process's transaction.
 
     Raises:
@@ -84,8 +84,8 @@ def connect_wal(path: Path, busy_s: float) -> sqlite3.Connection:
     """
     with contextlib.suppress(OSError):  # SQLite meets the same error and reports it.
         private_database(path)
-    connection = sqlite3.connect(path, timeout=busy_s, isolation_level=None, check_same_thread=False)
-    enter_wal(connection, busy_s)
+    connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+    enter_wal(connection)
     connection.execute("PRAGMA synchronous = FULL")
     return connection
 
@@ -98,7 +98,7 @@ def begin(connection: sqlite3.Connection) -> None:
     Raises:
         sqlite3.OperationalError: another process has had one for 10 s, or the file cannot be used.
     """
-    _when_free(connection, "BEGIN IMMEDIATE", _BUSY_S)
+    _when_free(connection, "BEGIN IMMEDIATE")
 
 
 @contextlib.contextmanager
@@ -113,8 +113,8 @@ def as_store_damaged(path: Path) -> Iterator[None]:
         raise
 
 
-def enter_wal(connection: sqlite3.Connection, busy_s: float) -> None:
-    """Put the connection's file into WAL mode, with tries for up to `busy_s` seconds. The file keeps the mode.
+def enter_wal(connection: sqlite3.Connection) -> None:
+    """Put the connection's file into WAL mode, with tries for up to `BUSY_S` seconds. The file keeps the mode.
 
     If two processes do this at once, SQLite refuses one of them without waiting ("database is locked", in 1 of 36
     starts of six processes), whatever the connection's timeout is.
@@ -122,22 +122,49 @@ def enter_wal(connection: sqlite3.Connection, busy_s: float) -> None:
     Raises:
         sqlite3.OperationalError: the file stayed locked, or cannot be used.
     """
-    _when_free(connection, "PRAGMA journal_mode = WAL", busy_s)
+    _when_free(connection, "PRAGMA journal_mode = WAL")
 
 
 def add_columns(connection: sqlite3.Connection, table: str, names: Iterable[str], *, text: bool = False) -> None:
-    """Add columns that files of an earlier version lack: integers, 0 in every existing row, or empty texts."""
+    """Add columns that files of an earlier version lack: integers, 0 in every existing row, or empty texts.
+
+    If the file has them all, nothing is written.
+    """
     kind = "TEXT NOT NULL DEFAULT ''" if text else "INTEGER NOT NULL DEFAULT 0"
-    connection.execute("BEGIN IMMEDIATE")
-    with connection:
+
+    def missing() -> list[str]:
         existing = {name for _, name, *_ in connection.execute(f"PRAGMA table_info({table})")}
-        for name in (name for name in names if name not in existing):
-            connection.execute(f"ALTER TABLE {table} ADD COLUMN {name} {kind}")
+        return [name for name in names if name not in existing]
+
+    if missing():
+        connection.execute("BEGIN IMMEDIATE")
+        with connection:
+            for name in missing():  # another process may have added them meanwhile
+                connection.execute(f"ALTER TABLE {table} ADD COLUMN {name} {kind}")
 
 
-def _when_free(connection: sqlite3.Connection, statement: str, busy_s: float) -> None:
-    """Execute a statement, with tries for up to `busy_s` seconds while another process has the file."""
-    give_up, pause = time.monotonic() + busy_s, _PAUSE_S
+def delete_expired(connection: sqlite3.Connection, conditions: Mapping[str, str], limit: float | str) -> None:
+    """Delete the rows of each table for which its condition holds, whose question mark stands for `limit`.
+
+    Nobody sees these rows any more; their pages are used again. If there are none, nothing is written. If they cannot
+    be deleted now, as while another process writes, the next one that opens the file does it: nobody waits for this.
+    """
+    rows = [f"FROM {table} WHERE {condition}" for table, condition in conditions.items()]
+    if not any(connection.execute(f"SELECT 1 {each} LIMIT 1", (limit,)).fetchall() for each in rows):
+        return
+    [(busy_ms,)] = connection.execute("PRAGMA busy_timeout").fetchall()
+    connection.execute("PRAGMA busy_timeout = 0")
+    with contextlib.suppress(sqlite3.OperationalError):
+        connection.execute("BEGIN IMMEDIATE")
+        with connection:
+            for each in rows:
+                connection.execute(f"DELETE {each}", (limit,))
+    connection.execute(f"PRAGMA busy_timeout = {busy_ms}")
+
+
+def _when_free(connection: sqlite3.Connection, statement: str) -> None:
+    """Execute a statement, with tries for up to `BUSY_S` seconds while another process has the file."""
+    give_up, pause = time.monotonic() + BUSY_S, _PAUSE_S
     while True:
         try:
             connection.execute(statement)

@@ -33,15 +33,15 @@ from langgraph.checkpoint.sqlite import SqliteSaver
 
 from tailrace.agent.checkpoints.serializer import StrictSerializer
 from tailrace.errors import CheckpointsUnavailable
-from tailrace.stores.sqlite import as_store_damaged, connect_wal
+from tailrace.stores.sqlite import as_store_damaged, connect_wal, delete_expired
 from tailrace.stores.sqlite_worker import SQLiteWorker, close_all
 
-# How long a process waits for another process's transaction.
-BUSY_S = 10.0
 # The epoch as a UUID's time: 100 ns units since 1582-10-15 (RFC 9562, section 5.1).
 _UUID_EPOCH = 0x01B21DD213814000
 
-_EXPIRED = "SELECT thread_id FROM checkpoints GROUP BY thread_id HAVING max(checkpoint_id) < ?"
+# What has expired, by table: threads whose checkpoints all have lower ids than the question mark stands for.
+_THREADS = "thread_id IN (SELECT thread_id FROM checkpoints GROUP BY thread_id HAVING max(checkpoint_id) < ?)"
+_EXPIRED = {"writes": _THREADS, "checkpoints": _THREADS}
 
 
 class SQLiteSaver(BaseCheckpointSaver[str]):
@@ -52,7 +52,7 @@ class SQLiteSaver(BaseCheckpointSaver[str]):
 
     def __init__(self, path: Path, types: Iterable[type] = ()) -> None:
         super().__init__(serde=StrictSerializer(types))
-        connect = partial(connect_wal, path, BUSY_S)
+        connect = partial(connect_wal, path)
         self._writer = SQLiteWorker("checkpoint-writer", connect, _unavailable, transaction=True)
         self._reader = SQLiteWorker("checkpoint-reader", connect, _unavailable)
 
@@ -139,22 +139,11 @@ def _prepare(path: Path, before: float) -> None:
     `before` is in seconds since the epoch.
     """
     try:
-        with as_store_damaged(path), contextlib.closing(connect_wal(path, BUSY_S)) as connection:
+        with as_store_damaged(path), contextlib.closing(connect_wal(path)) as connection:
             SqliteSaver(connection).setup()
-            _delete_before(connection, _first_id(before))
+            delete_expired(connection, _EXPIRED, _first_id(before))
     except sqlite3.OperationalError as error:
         raise _unavailable(error) from error
-
-
-def _delete_before(connection: sqlite3.Connection, first: str) -> None:
-    """Delete the threads whose checkpoints all have lower ids than `first`."""
-    if connection.execute(f"{_EXPIRED} LIMIT 1", (first,)).fetchone() is None:
-        return  # Without a transaction, no other process has to wait.
-    with contextlib.suppress(sqlite3.OperationalError):  # Another process is busy: the next to open it deletes them.
-        connection.execute("BEGIN IMMEDIATE")
-        with connection:
-            for table in ("writes", "checkpoints"):
-                connection.execute(f"DELETE FROM {table} WHERE thread_id IN ({_EXPIRED})", (first,))  # noqa: S608
 
 
 def _unavailable(error: sqlite3.Error) -> Exception:

@@ -20,10 +20,8 @@ from langgraph.store.base import Op, Result
 from langgraph.store.sqlite.aio import AsyncSqliteStore
 
 from tailrace.errors import MemoryUnavailable
-from tailrace.stores.sqlite import as_store_damaged, connect_wal
+from tailrace.stores.sqlite import BUSY_S, as_store_damaged, connect_wal
 
-# How long a process waits for another process's transaction.
-_BUSY_S = 10.0
 _EXPIRED = "SELECT 1 FROM store WHERE expires_at IS NOT NULL AND expires_at < CURRENT_TIMESTAMP LIMIT 1"
 
 
@@ -66,8 +64,8 @@ async def open_sqlite(path: Path) -> AsyncIterator[SQLiteStore]:
         MemoryUnavailable: the file is locked or cannot be opened.
     """
     with _as_unavailable(), as_store_damaged(path):
-        await asyncio.to_thread(lambda: connect_wal(path, _BUSY_S).close())
-    async with aiosqlite.connect(path, timeout=_BUSY_S, isolation_level=None) as connection:
+        await asyncio.to_thread(lambda: connect_wal(path).close())
+    async with aiosqlite.connect(path, timeout=BUSY_S, isolation_level=None) as connection:
         await connection.execute("PRAGMA synchronous = FULL")
         store = SQLiteStore(connection)
         try:
