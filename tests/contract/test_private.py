@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tailrace.agent.checkpoints.sqlite import open_sqlite
+from tailrace.agent.memory.sqlite import open_sqlite as open_memory
 from tailrace.config import Settings
 from tailrace.log import open_log
 from tailrace.push import open_webhooks
@@ -47,9 +48,12 @@ async def fill(folder: Path) -> None:
     log, hooks = open_log(settings), open_webhooks(settings)
     await hooks.put(HOOK)
     open_uploads(settings).grant(Upload.new("alice", 1, "ab" * 32))
-    async with open_sqlite(folder / "checkpoints-a.sqlite3", 86_400) as saver:
+    checkpoints, memory = folder / "checkpoints-a.sqlite3", folder / "memory-a.sqlite3"
+    async with open_sqlite(checkpoints, 86_400) as saver, open_memory(memory) as store:
         await saver.aget_tuple({"configurable": {"thread_id": "none"}})
-        assert {"log.sqlite3-wal", "checkpoints-a.sqlite3-wal", "uploads"} <= set(os.listdir(folder))
+        await store.aput(("a",), "k", {})
+        wals = {f"{name}.sqlite3-wal" for name in ("log", "checkpoints-a", "memory-a")}
+        assert {*wals, "uploads"} <= set(os.listdir(folder))
         assert mode(folder) == 0o700
         assert open_to_others(folder) == set()
     await hooks.close()
@@ -78,12 +82,13 @@ async def test_every_store_creates_the_folder_private(tmp_path: Path, first: str
 async def test_a_folder_of_an_earlier_version_becomes_private(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     folder.mkdir(mode=0o755)
-    for name in ("log", "push", "checkpoints-a"):
-        connection = sqlite3.connect(folder / f"{name}.sqlite3")
+    files = {f"{name}.sqlite3" for name in ("log", "push", "checkpoints-a", "memory-a")}
+    for name in files:
+        connection = sqlite3.connect(folder / name)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("CREATE TABLE earlier (x)")
         connection.close()
-    assert open_to_others(folder) == {"log.sqlite3", "push.sqlite3", "checkpoints-a.sqlite3"}
+    assert open_to_others(folder) == files
     await fill(folder)
 
 

@@ -20,7 +20,7 @@ from typing import BinaryIO
 RUN_SECRET, RUN_ADDRESS = "run-secret", "run-address"
 # The names of all files and folders that Tailrace keeps in a data folder. A folder with any other is not ours alone.
 _OWN_NAMES = re.compile(
-    r"(log|push|access|checkpoints-.+)\.sqlite3(-wal|-shm)?|uploads|logs|sam-local|\w+\.log"
+    r"(log|push|access|(checkpoints|memory)-.+)\.sqlite3(-wal|-shm)?|uploads|logs|sam-local|\w+\.log"
     rf"|({RUN_SECRET}|{RUN_ADDRESS}|agent-ports).*"
 )
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
