@@ -57,6 +57,8 @@ def answer(connection, headers):
     if WRONG == "next too early":
         early = Connection()
         early.head("GET", "/invocation/next", {"Host": HOST})
+        early.socket.shutdown(socket.SHUT_WR)
+        early.file.read()  # it ends when the request has been read
     if WRONG == "error report without a type":
         connection.post(f"{path}/error", report(request_id), echo)
         return
