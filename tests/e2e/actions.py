@@ -43,7 +43,7 @@ async def opened(page: Page) -> str:
 
 
 def go_on(stack: Stack, name: str) -> None:
-    """Let tests/sample_agents/slow_steps.py go on, whose request says that it waits "before" this name."""
+    """Let an agent go on whose request says that it waits "before" this name (tests/sample_agents/gates.py)."""
     (stack.folder / f"go on {name}").touch()
 
 

@@ -114,7 +114,7 @@ async def test_stop_does_not_wait_for_the_end_of_a_pause(page: Page, assistant: 
     async def fulfill(route: Route) -> None:
         await route.fulfill(content_type="text/event-stream", body=frame)
 
-    await send(page, assistant.url, "slow 4000")
+    await send(page, assistant.url, "lines 40, 40 before never")
     await state(page, "working")
     await page.route("**/api/stream/**", fulfill, times=1)
     await page.get_by_role("button", name="Drop my connection").press("Enter")
@@ -125,7 +125,7 @@ async def test_stop_does_not_wait_for_the_end_of_a_pause(page: Page, assistant: 
 
 async def test_a_phone_says_at_the_box_that_the_connection_is_lost(page: Page, assistant: Stack) -> None:
     await page.set_viewport_size({"width": 360, "height": 740})
-    await send(page, assistant.url, "slow 4000")
+    await send(page, assistant.url, "lines 40, 40 before never")
     await expect(answer(page)).to_contain_text("line 30")
     lost = page.get_by_test_id("lost")
     await expect(lost).to_be_hidden()

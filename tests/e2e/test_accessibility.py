@@ -59,7 +59,7 @@ async def test_a_conversation_from_its_first_message_to_its_end(page: Page, assi
     await expect(step.get_by_role("group", name="JSON")).to_contain_text("tool_start")
     await check(page, "a step that is open", NEWEST_TURN)
 
-    await say(page, "slow 4000", "working")
+    await say(page, "lines 10, 10 before never", "working")
     await expect(answer(page)).to_contain_text("line 3")
     await check(page, "a task that works")
     await stop(page)

@@ -9,7 +9,7 @@ import re
 import pytest
 from playwright.async_api import FilePayload, Page, Route, expect
 
-from tests.e2e.actions import answer, create, newest, open_work, opened, say, send, state, task_of, write
+from tests.e2e.actions import answer, create, go_on, newest, open_work, opened, say, send, state, task_of, write
 from tests.e2e.kept_page import requests_of
 from tests.sample_agents.assistant import PIXEL
 from tests.support.browser import needs_chromium, new_context
@@ -34,7 +34,7 @@ async def test_a_conversation_is_talked_through(page: Page, assistant: Stack) ->
     await state(page, "completed")
     listed = page.get_by_test_id("conversations").locator("li").first
     await expect(listed.locator("a")).to_have_attribute("aria-current", "page")
-    await say(page, "slow 400")
+    await say(page, "lines 40, 40 before never")
     await expect(page.get_by_test_id("message-input")).to_be_focused()
     await expect(answer(page)).to_contain_text("line 3")
     await expect(page.get_by_test_id("send-button")).to_be_hidden()
@@ -85,18 +85,23 @@ async def test_a_run_again_begins_a_new_conversation(page: Page, assistant: Stac
 async def test_the_work_is_open_while_it_goes_on_and_then_makes_way_for_the_answer(
     page: Page, assistant: Stack
 ) -> None:
-    await send(page, assistant.url, "slow 60")
+    await send(page, assistant.url, "lines 10, 10 before seen")
     work = page.get_by_test_id("work")
     await expect(work).to_have_attribute("open", "")
+    go_on(assistant, "seen")
     await state(page, "completed")
     await expect(work).not_to_have_attribute("open", "")
-    await expect(page.locator("details.work > summary")).to_have_text(re.compile(r"^1 agent, 1 step, [\d.]+ s$"))
+    await expect(page.locator("details.work > summary")).to_have_text(re.compile(r"^1 agent, 1 step, [\d.]+ m?s$"))
     # A reader who folds it by hand has the last word.
-    await say(page, "slow 60")
+    await say(page, "lines 60, 10 before folded, 40 before never")
     await expect(page.get_by_test_id("turn")).to_have_count(2)
+    await expect(answer(page)).to_contain_text("line 10")
     await newest(page, "work").locator("> summary").click()
-    await expect(answer(page)).to_contain_text("line 30")
+    go_on(assistant, "folded")
+    await expect(answer(page)).to_contain_text("line 40")
     await expect(newest(page, "work")).not_to_have_attribute("open", "")
+    await page.get_by_test_id("cancel-button").click()
+    await state(page, "canceled")
 
 
 async def test_the_list_is_searched_filtered_and_paged(page: Page, assistant: Stack) -> None:
@@ -191,7 +196,7 @@ async def test_a_message_that_another_window_sent_is_shown_here(page: Page, assi
     other = await page.context.new_page()
     await other.goto(page.url)
     await state(other, "completed")
-    await say(other, "slow 200")
+    await say(other, "lines 10, 10 before never")
     await state(other, "working")
     await write(page, "message-input", "and from here")
     await page.get_by_test_id("send-button").click()

@@ -1,12 +1,13 @@
 """An agent for tests of the page. The first word of a message says what it does; everything else is repeated.
 
-It remembers the messages of its conversation. `steps 300` runs 300 tools, `slow 40` writes 40 lines with pauses.
+It remembers the messages of its conversation. `steps 300` runs 300 tools. `lines 40, 20 before NAME` writes 40 lines,
+and waits after 20 of them (gates.py).
 """
 
 from __future__ import annotations
 
-import asyncio
 import base64
+import re
 from typing import Any, Literal
 
 from langchain_core.messages import AIMessage
@@ -16,6 +17,7 @@ from langgraph.types import interrupt
 from pydantic import BaseModel, Field
 
 from tailrace import AgentApp, AgentCard, Skill, ask, file, progress, request, result, write
+from tests.sample_agents.gates import pass_gates
 
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
@@ -71,10 +73,10 @@ async def steps(count: int) -> str:
     return f"{count} steps."
 
 
-async def slow(lines: int) -> str:
-    for number in range(lines):
+async def lines(count: int) -> str:
+    for number in range(1, count + 1):
         write(f"- line {number}\n")
-        await asyncio.sleep(0.05)
+        await pass_gates(number)
     return ""
 
 
@@ -84,8 +86,8 @@ async def answer_of(command: str, rest: str, earlier: list[str]) -> str:
             return await tables()
         case "steps":
             return await steps(int(rest))
-        case "slow":
-            return await slow(int(rest))
+        case "lines":
+            return await lines(int(re.findall(r"\d+", rest)[0]))
         case "recall":
             return f"You said: {', '.join(earlier)}."
         case "pick":
