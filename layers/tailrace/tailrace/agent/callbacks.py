@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -29,7 +30,8 @@ class RunCallbacks(AsyncCallbackHandler, GraphCallbackHandler):
     """Emits tool calls and the tokens of models through the graph's stream, which keeps their order.
 
     `parts` is told of the starts and ends that LangGraph's stream does not have.
-    `live` says whether inputs and results of tools may be shown before the graph has ended.
+    `live` says whether inputs and results of tools may be shown before the graph has ended. `steps_of` says which steps
+    a checkpoint namespace has.
 
     - `output`: the graph's result, when it has ended.
     - `at_breakpoint`: whether the run has stopped at a breakpoint.
@@ -40,9 +42,10 @@ class RunCallbacks(AsyncCallbackHandler, GraphCallbackHandler):
 
     run_inline = True  # else LangChain makes a task for each callback, of each token too, and waits for it
 
-    def __init__(self, parts: GraphStream, *, live: bool) -> None:
+    def __init__(self, parts: GraphStream, *, live: bool, steps_of: Callable[[str], list[str]]) -> None:
         self._parts = parts
         self._live = live
+        self._steps_of = steps_of
         self.output: Any = None
         self.at_breakpoint = False
         self.ran: set[str] = set()
@@ -58,7 +61,7 @@ class RunCallbacks(AsyncCallbackHandler, GraphCallbackHandler):
     @property
     def only_step(self) -> str | None:
         """The step that runs now, inside those that enclose it; None if there are several."""
-        around = {step_of(namespace.rpartition("|")[0]) for namespace in self._running.values()}
+        around = {step for namespace in self._running.values() for step in self._steps_of(namespace)[:-1]}
         inmost = [step for step in self._running if step not in around]
         return inmost[0] if len(inmost) == 1 else None
 

@@ -30,7 +30,7 @@ from tailrace.agent.speech import Speech
 from tailrace.agent.texts import Texts
 from tailrace.authoring.ask import Question
 from tailrace.authoring.emission import EmittedArtifact, EmittedStatus, EmittedText
-from tailrace.authoring.emit import step_of
+from tailrace.authoring.emit import places_in
 from tailrace.errors import EventTooLarge, NotJson, TailraceError, TooDeep, shorten
 from tailrace.events import DelegatedTask, Details, Usage, plain
 from tailrace.stream.writer import Writer
@@ -58,8 +58,15 @@ class Translator:
         self._results = set(takeover.history.results)
         self._texts = Texts(writer, {**takeover.history.texts, **takeover.plan.replaced})
         self.parts = GraphStream(self._part)
-        self.callbacks = RunCallbacks(self.parts, live=agent.stream == "live")
-        self._speech = Speech(writer, self._texts, agent, failed=self.callbacks.failed, uses_tool=self._uses_tool)
+        self.callbacks = RunCallbacks(self.parts, live=agent.stream == "live", steps_of=self._steps_of)
+        self._speech = Speech(
+            writer,
+            self._texts,
+            agent,
+            failed=self.callbacks.failed,
+            uses_tool=self._uses_tool,
+            steps_of=self._steps_of,
+        )
         self._nodes: defaultdict[str | None, dict[str, Details]] = defaultdict(dict)  # open ones, by parent
         self._tools: defaultdict[str | None, dict[str, Details]] = defaultdict(dict)
         self._parents: dict[str, str | None] = {}  # of the open nodes
@@ -93,7 +100,7 @@ class Translator:
     def _part(self, namespace: tuple[str, ...], kind: str, data: Any) -> None:
         """Emit what a part of the stream says, if it says anything. Raises as `Writer.status` does."""
         if kind == "custom":
-            self._custom(data, _innermost(namespace))
+            self._custom(data, self._innermost(namespace))
         elif kind == "messages":
             message, metadata = data
             if isinstance(message, ToolMessage):
@@ -202,8 +209,7 @@ class Translator:
         if call in self._calls:
             return
         self._calls.add(call)
-        outer, _, inner = metadata.get("langgraph_checkpoint_ns", "").rpartition("|")
-        node, parent = step_of(inner), step_of(outer)
+        parent, node = [None, None, *self._steps_of(metadata.get("langgraph_checkpoint_ns", ""))][-2:]
         name = message.name or self._speech.called.get(call, "tool")
         details = Details(step=f"{node or parent}/{call}", parent=node or parent, name=name, call=call)
         self._writer.status("tool_start", details)
@@ -214,7 +220,7 @@ class Translator:
         self._writer.status("tool_complete", details)
 
     def _task(self, task: TaskPayload | TaskResultPayload, namespace: tuple[str, ...]) -> None:
-        step, parent = task["id"], _innermost(namespace)
+        step, parent = task["id"], self._innermost(namespace)
         details = Details(step=step, parent=parent, name=task["name"])
         self.barrier.begin("|".join(namespace), step)
         if step in self._done:
@@ -248,7 +254,7 @@ class Translator:
     def _error_handler(self, namespace: tuple[str, ...], step: str, name: str, failed: str) -> None:
         """Emit the start of a node's error handler. It is inside the step that has failed."""
         self.barrier.begin("|".join(namespace), step)
-        self._begin(Details(step=step, parent=failed, name=name), _innermost(namespace))
+        self._begin(Details(step=step, parent=failed, name=name), self._innermost(namespace))
 
     def _call_asks(self, step: str, interrupts: Sequence[Interrupt]) -> None:
         """Emit the end of a `@task` that asks the user."""
@@ -319,6 +325,24 @@ class Translator:
     def _uses_tool(self, step: str) -> bool:
         return bool(self._tools.get(step))
 
+    def _innermost(self, namespace: tuple[str, ...]) -> str | None:
+        """The step that calls the graph of a namespace; None for the graph itself."""
+        steps = self._steps_of("|".join(namespace))
+        return steps[-1] if steps else None
+
+    def _steps_of(self, namespace: str) -> list[str]:
+        """All steps of a checkpoint namespace `node:step|node:step…`, the innermost last.
+
+        Of the steps around a subgraph with `checkpointer=True` the namespace has only the names: `node|node:step`.
+        """
+        steps: list[str] = []
+        for name, step in places_in(namespace):
+            if step is None:
+                called = self._nodes.get(steps[-1] if steps else None, {}).values()
+                step = next((each.step for each in reversed(called) if each.name == name), None)
+            steps += [] if step is None else [step]
+        return steps
+
 
 def _ending(inner: Details, outer: Details) -> Details:
     """The end of a step that ends because the step around it does."""
@@ -332,7 +356,3 @@ def _words_of(error: Any) -> str:
     if isinstance(error, asyncio.CancelledError):
         return "It was cancelled."
     return shorten(text_of(error) or type(error).__name__, _SHOWN)
-
-
-def _innermost(namespace: tuple[str, ...]) -> str | None:
-    return step_of("|".join(namespace[-2:]))

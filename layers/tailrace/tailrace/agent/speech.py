@@ -19,7 +19,6 @@ from tailrace.agent.graph import AgentGraph
 from tailrace.agent.structure import keeps_messages, may_end_at
 from tailrace.agent.texts import Texts
 from tailrace.authoring.emission import RESPONSE
-from tailrace.authoring.emit import steps_of
 from tailrace.events import Details
 from tailrace.stream.writer import Writer
 
@@ -43,7 +42,8 @@ class _Message(msgspec.Struct):
 class Speech:
     """Writes the messages of one attempt.
 
-    `failed` has the ids of messages whose model stopped with an error. `uses_tool` says whether a tool runs in a step.
+    `failed` has the ids of messages whose model stopped with an error. `uses_tool` says whether a tool runs in a step,
+    and `steps_of` which steps a checkpoint namespace has.
     """
 
     def __init__(
@@ -54,12 +54,14 @@ class Speech:
         *,
         failed: Collection[str],
         uses_tool: Callable[[str], bool],
+        steps_of: Callable[[str], list[str]],
     ) -> None:
         self._writer = writer
         self._texts = texts
         self._agent = agent
         self._failed = failed
         self._uses_tool = uses_tool
+        self._steps_of = steps_of
         self._messages: dict[str, _Message] = {}
         self._calls: dict[tuple[str, Any], Details] = {}
         self._shown: dict[str, int] = {}
@@ -77,7 +79,7 @@ class Speech:
         live = self._agent.stream == "live"
         text = str(message.text)
         if live and text and (artifact := metadata.get("artifact")) is not None:  # The author has named it.
-            *around, step = [None, *steps_of(metadata.get("langgraph_checkpoint_ns", ""))]
+            *around, step = [None, *self._steps_of(metadata.get("langgraph_checkpoint_ns", ""))]
             self._texts.write(artifact, text, step=step, parent=around[-1] if around else None)
         elif live:
             if isinstance(message.content, list) or message.additional_kwargs:
@@ -129,7 +131,7 @@ class Speech:
         if known is None:
             namespace = metadata.get("langgraph_checkpoint_ns", "")
             nodes = [each.partition(":")[0] for each in namespace.split("|")]
-            steps = tuple(steps_of(namespace))
+            steps = tuple(self._steps_of(namespace))
             name = metadata.get("lc_agent_name") or message.name or metadata.get("langgraph_node") or self._agent.name
             known = _Message(message.id, name, steps, answers=self._may_answer(steps, nodes[0]))
             self._messages[message.id] = known

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar, Token
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -235,14 +235,19 @@ def step_of(namespace: str) -> str | None:
     return inner.rpartition(":")[2] or None
 
 
-def steps_of(namespace: str) -> list[str]:
-    """All steps of a checkpoint namespace, the innermost last."""
-    return [step for each in namespace.split("|") if not each.isdecimal() and (step := step_of(each)) is not None]
+@lru_cache(maxsize=1_000)
+def places_in(namespace: str) -> tuple[tuple[str, str | None], ...]:
+    """The nodes of a checkpoint namespace, the innermost last: the name of each, and its step if the namespace has it.
+
+    A subgraph with `checkpointer=True` has a namespace without the steps around it: `node|node…`.
+    """
+    parts = [each.partition(":") for each in namespace.split("|") if each and not each.isdecimal()]
+    return tuple((name, step or None) for name, _, step in parts)
 
 
 def names_of(namespace: str) -> str:
     """The names of the nodes in a checkpoint namespace, as `node|node…`."""
-    return "|".join(each.partition(":")[0] for each in namespace.split("|") if not each.isdecimal())
+    return "|".join(name for name, _ in places_in(namespace))
 
 
 def _is_count(value: object) -> bool:

@@ -81,7 +81,7 @@ class AttemptSaver(BaseCheckpointSaver[Any]):
         self._begun = begun
         self._first: asyncio.Future[RunnableConfig] | None = None
         self._loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
-        # By namespace: the id of the newest checkpoint, and the step before the task's first one.
+        # By namespace: the id of the newest checkpoint, and the step before the first one of the task or of the call.
         self._newest = {namespace: str(pin.checkpoint["id"]) for namespace, pin in pins.items()}
         self._bases = {namespace: base_of(pin) for namespace, pin in pins.items()}
 
@@ -150,6 +150,8 @@ class AttemptSaver(BaseCheckpointSaver[Any]):
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
         namespace = config["configurable"].get("checkpoint_ns", "")
+        if metadata["source"] == "input":  # A subgraph with `checkpointer=True` gets one in each call.
+            self._bases[namespace] = metadata["step"] - 1
         base = self._bases.get(namespace, NO_STEP)
         seq = await self._flush(namespace, None, _nodes_ran(checkpoint, metadata, base))
         if _DELTAS in metadata:
@@ -229,7 +231,8 @@ def is_lasting(namespace: str) -> bool:
 
 def lasting_namespace(namespace: str) -> str:
     """The namespace of a subgraph with `checkpointer=True` that is called where another one would have `namespace`."""
-    return names_of(namespace)
+    outer, _, number = namespace.rpartition("|")
+    return f"{names_of(outer)}|{number}" if number.isdecimal() else names_of(namespace)
 
 
 def is_within(saved: CheckpointTuple, parents: Mapping[str, str]) -> bool:
@@ -253,7 +256,9 @@ def is_marked_by(saved: CheckpointTuple, task: str) -> bool:
 
 
 def base_of(saved: CheckpointTuple) -> int:
-    """The number of the step before the task's first one: a conversation's steps are counted through all its tasks."""
+    """The number of the step before the first one of the task, or of the call of a subgraph with `checkpointer=True`: a
+    thread's steps are counted through all its tasks and calls.
+    """
     return int(mark(saved, "base", NO_STEP))
 
 

@@ -47,13 +47,8 @@ class Step(msgspec.Struct):
     handles: str | None = None
 
     def is_within(self, around: Step | None) -> bool:
-        """Whether the step is directly inside the step `around`; None stands for the graph itself.
-
-        LangGraph does not say which step called a subgraph with `checkpointer=True`, only the name of its node.
-        """
-        if around is None or self.parent is None:
-            return around is None and self.parent is None
-        return self.parent == around.id or (self.parent == around.name and self.began > around.began)
+        """Whether the step is directly inside the step `around`; None stands for the graph itself."""
+        return self.parent == (None if around is None else around.id)
 
 
 class Fence(msgspec.Struct):
