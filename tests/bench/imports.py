@@ -1,10 +1,11 @@
 """`imports`: how long a fresh interpreter takes to import the gateway and an agent, in ms of wall time and of CPU.
 
 Medians of 7. The clock starts in the interpreter, after its own start. All is as in a deployed function: bytecode is
-there (a folder of its own, filled by an untimed first run), nothing is collected as garbage (`tailrace_runtime`'s
-`handler.py`), and packages that no layer has cannot be imported, like uvicorn, rich and OpenTelemetry's SDK. Peers:
-what an agent on a2a-sdk imports to serve its routes, with the packages of this environment, and `langgraph.graph`,
-which is why the gateway has none of it. Beside them, what sign-in and the issuer's tokens add.
+there (a folder of its own, filled by an untimed first run), nothing is collected as garbage and some packages wait
+(`tailrace_runtime`'s `handler.py`), and packages that no layer has cannot be imported, like uvicorn, rich and
+OpenTelemetry's SDK. Peers: what an agent on a2a-sdk imports to serve its routes, with the packages of this environment,
+and `langgraph.graph` with nothing that waits, which is why the gateway has none of it. Beside them, what sign-in and
+the issuer's tokens add.
 """
 
 from __future__ import annotations
@@ -24,11 +25,13 @@ from tests.bench.report import Aim, BenchError, Report, say
 _TIMED = """
 import gc, sys, time
 sys.modules.update(dict.fromkeys({}))
+{}
 gc.disable()
 wall, cpu = time.perf_counter(), time.process_time()
 import {}
 print((time.perf_counter() - wall) * 1000, (time.process_time() - cpu) * 1000)
 """
+_RUNTIME = "sys.path.append('layers/runtime'); from tailrace_runtime import lazy_packages; lazy_packages.set_up()"
 _OURS = {
     "import of the gateway": "gateway.app",
     "with sign-in": "gateway.app, gateway.sign_in",
@@ -52,7 +55,8 @@ async def bench(folder: Path, runs: int) -> Report:
     absent = _absent()
     for run in range(-1, max(runs, _RUNS) if runs >= 5 else runs):
         for modules in (*_OURS.values(), _AGENT, *_PEERS.values()):
-            took = await _imported(modules, [] if modules == _A2A else absent, environ)
+            before = "" if modules in _PEERS.values() else _RUNTIME
+            took = await _imported(modules, [] if modules == _A2A else absent, before, environ)
             if run >= 0:
                 wall[modules].append(took[0])
                 cpu[modules].append(took[1])
@@ -93,9 +97,10 @@ def _modules_in(package: Distribution) -> Iterator[str]:
             yield from (".".join(parts[:end]) for end in range(1, len(parts) + 1))
 
 
-async def _imported(modules: str, absent: list[str], environ: dict[str, str]) -> tuple[float, float]:
+async def _imported(modules: str, absent: list[str], before: str, environ: dict[str, str]) -> tuple[float, float]:
+    code = _TIMED.format(absent, before, modules)
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", _TIMED.format(absent, modules)), cwd=ROOT, env=environ, stdout=asyncio.subprocess.PIPE
+        *(sys.executable, "-c", code), cwd=ROOT, env=environ, stdout=asyncio.subprocess.PIPE
     )
     out, _ = await process.communicate()
     if process.returncode:

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from tailrace_runtime import lazy_packages
 from tailrace_runtime.asgi import App
 from tailrace_runtime.context import Context
 from tailrace_runtime.encoding import to_json
@@ -40,6 +41,7 @@ def load(name: str) -> Handler:
         raise RuntimeFault(
             "Runtime.BuiltInModuleConflict", f"Cannot use built-in module {module_name} as a handler module"
         )
+    lazy_packages.set_up()
     try:
         with _without_garbage_collections():
             module = importlib.import_module(module_name)
