@@ -28,11 +28,13 @@ from tests.support.conditions import eventually
 from tests.support.events import artifact_text, message, metadata, of_kind
 from tests.support.freezing import freeze
 from tests.support.in_process import agent
+from tests.support.leases import end_leases
 from tests.support.restarting_agent import restarting_agent, watch
 
 pytestmark = pytest.mark.asyncio
 
-LEASE_S = 1.0
+LEASE_S = 2.0
+SHORT_LEASE = {"TAILRACE_LEASE_S": f"{LEASE_S}"}
 
 
 def lease_until(folder: Path) -> int:
@@ -50,7 +52,10 @@ def begun(folder: Path) -> int:
 
 async def test_no_second_attempt_begins_while_a_node_blocks_the_event_loop(tmp_path: Path) -> None:
     (tmp_path / "block").touch()
-    async with restarting_agent(tmp_path, "blocking") as blocked, restarting_agent(tmp_path, "blocking") as other:
+    async with (
+        restarting_agent(tmp_path, "blocking", **SHORT_LEASE) as blocked,
+        restarting_agent(tmp_path, "blocking", **SHORT_LEASE) as other,
+    ):
         following = asyncio.create_task(watch(blocked, "go"))
         await eventually(lambda: begun(tmp_path), 30)
         watching = asyncio.create_task(watch(other, "go"))
@@ -74,6 +79,7 @@ async def test_a_process_that_is_stopped_while_it_blocks_is_taken_over(tmp_path:
         first = await asyncio.to_thread(lease_until, tmp_path)
         await eventually(lambda: lease_until(tmp_path) > first, 30)  # its thread has taken the renewals over
         await freeze(stopped.pid, tmp_path)
+        await asyncio.to_thread(end_leases, tmp_path, stopped.pid)
         (tmp_path / "block").unlink()
         seen = await watch(other, "go")
         stopped.signal(signal.SIGCONT)
@@ -90,7 +96,7 @@ async def test_a_process_that_is_stopped_while_it_blocks_is_taken_over(tmp_path:
 
 async def test_a_loop_that_stands_still_for_too_long_is_taken_over(tmp_path: Path) -> None:
     (tmp_path / "block").touch()
-    limit = {"TAILRACE_STALL_S": "0.5"}
+    limit = {"TAILRACE_STALL_S": "0.5", **SHORT_LEASE}
     async with (
         restarting_agent(tmp_path, "blocking", **limit) as blocked,
         restarting_agent(tmp_path, "blocking", **limit) as other,
@@ -98,12 +104,13 @@ async def test_a_loop_that_stands_still_for_too_long_is_taken_over(tmp_path: Pat
         following = asyncio.create_task(watch(blocked, "go"))
         await eventually(lambda: begun(tmp_path), 30)
         watching = asyncio.create_task(watch(other, "go"))
-        await eventually(lambda: begun(tmp_path) == 2, 30)
+        await eventually(lambda: begun(tmp_path) >= 2, 30)
         (tmp_path / "block").unlink()
         seen = await watching
         assert (await following).events == seen.events
     assert (seen.state, seen.response) == ("TASK_STATE_COMPLETED", "before after.")
-    assert [meta["reason"] for meta in seen.of_kind("attempt")] == ["worker lost"]
+    # The second one may stand still for too long as well.
+    assert {meta["reason"] for meta in seen.of_kind("attempt")} == {"worker lost"}
 
 
 async def test_a_warning_names_the_node_that_blocks_and_the_task(

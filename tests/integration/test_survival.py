@@ -25,6 +25,7 @@ from tailrace.stream.reader import End, follow
 from tests.sample_agents.killable import POINTS
 from tests.support.events import message_of, metadata
 from tests.support.freezing import freeze
+from tests.support.leases import end_leases
 from tests.support.restarting_agent import restarting_agent, watch
 
 pytestmark = pytest.mark.asyncio
@@ -111,6 +112,7 @@ async def test_a_worker_frozen_past_its_lease_writes_nothing_more(tmp_path: Path
             while not (tmp_path / "standing").exists():
                 await asyncio.sleep(0.01)
         await freeze(zombie.pid, tmp_path)
+        await asyncio.to_thread(end_leases, tmp_path, zombie.pid)
         (tmp_path / "stand still at left:middle").unlink()
         log = SQLiteLog(tmp_path / "log.sqlite3")
         (head,) = (await log.list("me")).heads
@@ -168,6 +170,7 @@ async def test_any_process_cancels_a_task_whose_worker_is_dead(tmp_path: Path) -
                 await asyncio.sleep(0.01)
         dying.restarting.cancel()
         dying.signal(signal.SIGKILL)
+        await asyncio.to_thread(end_leases, tmp_path, dying.pid)
         log = SQLiteLog(tmp_path / "log.sqlite3")
         (head,) = (await log.list("me")).heads
         await log.close()

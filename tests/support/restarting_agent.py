@@ -20,6 +20,7 @@ from tailrace.errors import AgentError
 from tailrace.events import ends
 from tests.support.events import artifact_text, body_of, metadata
 from tests.support.fork_server import start_forked
+from tests.support.leases import end_leases
 from tests.support.processes import listen, url_of
 
 
@@ -65,6 +66,7 @@ class RestartingAgent:
         while True:
             self.process = await self.start(self.listener, f"tests.sample_agents.{self.name}", self.variables)
             await self.process.wait()
+            await asyncio.to_thread(end_leases, self.folder, self.pid)
             self.deaths += 1
 
     def signal(self, number: signal.Signals) -> None:
@@ -76,11 +78,13 @@ class RestartingAgent:
 async def restarting_agent(
     folder: Path, name: str = "killable", *, start: Start = start_forked, **variables: str
 ) -> AsyncIterator[RestartingAgent]:
-    """Run the sample agent `name` with a short lease until the block ends; `variables` are added to its environment."""
+    """Run the sample agent `name` until the block ends; `variables` are added to its environment.
+
+    When its process dies, its leases end.
+    """
     with listen() as listener:
         agent = RestartingAgent(name, folder, listener, {}, start)
         agent.variables = {
-            "TAILRACE_LEASE_S": "1",
             "TAILRACE_RENEW_S": "0.2",
             "TAILRACE_DATA_DIR": str(folder),
             "TAILRACE_DISPATCH": f"{name}={agent.url}",
