@@ -168,17 +168,28 @@ async def test_tool_calls_are_reported_with_input_and_output() -> None:
 @tool
 async def look_closely(place: str) -> list[str | dict[str, Any]]:
     """Look somewhere, and say it in blocks."""
-    picture = {"type": "image", "base64": "AAAA", "mime_type": "image/png", "id": "2"}
-    return [{"type": "text", "text": f"Nothing {place}.", "id": "1"}, "Look:", picture]
+    return [
+        {"type": "text", "text": f"Nothing {place}.", "id": "1"},
+        "Look:",
+        {"type": "image", "base64": "A" * 4_000, "mime_type": "image/png", "id": "2"},
+        {"type": "image_url", "image_url": {"url": "data:image/jpeg;base64,AAAA"}},
+        {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}},
+        {"type": "json", "json": {"found": 0}},
+    ]
 
 
-async def test_what_a_tool_says_in_blocks_is_shown_as_text() -> None:
+async def test_what_a_tool_says_in_blocks_is_shown_as_text_and_files_are_named() -> None:
     events = await run(
         create_agent(model(calling("look_closely"), "All is well.", disable_streaming=True), [look_closely])
     )
-    first, second, picture = named(events, "tool_complete")["look_closely"]["output"].splitlines()
-    assert (first, second) == ("Nothing here.", "Look:")
-    assert '"base64":"AAAA"' in picture
+    assert named(events, "tool_complete")["look_closely"]["output"].splitlines() == [
+        "Nothing here.",
+        "Look:",
+        "(image, image/png, 3,000 bytes)",
+        "(image, image/jpeg, 3 bytes)",
+        "(image, https://example.com/a.png)",
+        '{"type":"json","json":{"found":0}}',
+    ]
 
 
 async def test_parallel_tool_calls_are_separate_steps_and_a_failure_has_a_reason() -> None:

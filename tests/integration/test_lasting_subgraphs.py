@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from langchain_core.tools import tool
 from langgraph.errors import GraphDrained
 from langgraph.graph import START, MessagesState, StateGraph
-from langgraph.types import Command, interrupt
+from langgraph.types import Command, Send, interrupt
 
 from tailrace import write
 from tests.support.events import artifact_text, body_of, message, metadata, of_kind, said, state_of
@@ -65,6 +66,29 @@ async def test_a_subgraph_that_keeps_its_state_is_left_for_its_parent_and_entere
     assert state_of(events[-1]) == DONE, said(events[-1])
     assert rounds == 3
     assert parents(events) == {("leaves", "lasting")}
+
+
+async def test_calls_at_once_of_a_subgraph_that_keeps_its_state_do_not_wait_for_each_other() -> None:
+    """They share its state, as in LangGraph."""
+    first_is_done = asyncio.Event()
+
+    async def waits(state: MessagesState) -> None:
+        if state["messages"][-1].text == "second":
+            await first_is_done.wait()
+        write(f"{state['messages'][-1].text} ")
+
+    lasting = graph(waits).compile(checkpointer=True)
+
+    async def calls(state: MessagesState) -> None:
+        await lasting.ainvoke(state)
+        first_is_done.set()
+
+    builder = StateGraph(MessagesState).add_node("calls", calls)
+    each = [Send("calls", {"messages": [("user", text)]}) for text in ("first", "second")]
+    events = await run(builder.add_conditional_edges(START, lambda _: each, ["calls"]))
+    assert state_of(events[-1]) == DONE, said(events[-1])
+    assert artifact_text(events) == "first second "
+    assert parents(events) == {("waits", "calls")}
 
 
 async def test_what_an_agent_that_keeps_its_state_says_in_a_tool_is_never_the_answer() -> None:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
+from ipaddress import IPv4Address
 from pathlib import PurePosixPath
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
 from langchain_core.documents import Document
+from langchain_core.messages import AIMessage
 from pydantic import BaseModel
 
 from tailrace.errors import NotJson, TooDeep
@@ -43,6 +46,47 @@ class Array:
         return [0.5, 1.5]
 
 
+class Text(str):
+    pass
+
+
+class Number(int):
+    pass
+
+
+class Real(float):
+    pass
+
+
+class Bytes(bytes):
+    pass
+
+
+class Timestamp(datetime):
+    pass
+
+
+class Day(date):
+    pass
+
+
+class Clock(time):
+    pass
+
+
+class Length(timedelta):
+    pass
+
+
+class NotATime(datetime):
+    """Stands for pandas' NaT."""
+
+    def __eq__(self, other: object) -> bool:
+        return False
+
+    __hash__ = datetime.__hash__
+
+
 PLACE = Place(name="Rome", since=datetime(2026, 1, 1, tzinfo=UTC))
 
 
@@ -61,11 +105,34 @@ PLACE = Place(name="Rome", since=datetime(2026, 1, 1, tzinfo=UTC))
         ({1: 2}, {"1": 2}),
         (Array(), [0.5, 1.5]),
         ([PLACE], [{"name": "Rome", "since": "2026-01-01T00:00:00Z"}]),
+        (IPv4Address("10.0.0.1"), "10.0.0.1"),
+        (ZoneInfo("Europe/Rome"), "Europe/Rome"),
+        (ValueError("no"), "ValueError('no')"),
         (Visit(PLACE, {"a"}), {"place": {"name": "Rome", "since": "2026-01-01T00:00:00Z"}, "tags": ["a"]}),
     ],
 )
 def test_values_become_json(value: Any, expected: Any) -> None:
     assert msgspec.json.decode(msgspec.json.encode(plain(value, "It"))) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (AIMessage("text").text, "text"),
+        (Text("text"), "text"),
+        (Number(3), 3),
+        (Real(0.5), 0.5),
+        (Bytes(b"x"), "eA=="),
+        (Timestamp(2026, 1, 1, 10, tzinfo=UTC), "2026-01-01T10:00:00Z"),
+        (NotATime(2026, 1, 1), None),
+        (Day(2026, 1, 1), "2026-01-01"),
+        (Clock(10, 30), "10:30:00"),
+        (Length(hours=1), "PT3600S"),
+    ],
+)
+def test_a_value_of_a_subclass_becomes_what_one_of_its_base_does(value: Any, expected: Any) -> None:
+    assert type(value) is not type(expected)
+    assert msgspec.json.decode(msgspec.json.encode(plain({"a": [value]}, "It"))) == {"a": [expected]}
 
 
 def test_a_document_of_langchain_becomes_json() -> None:

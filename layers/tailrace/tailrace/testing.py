@@ -27,7 +27,7 @@ from tailrace.agent.questions import questions_in
 from tailrace.authoring.ask import Question
 from tailrace.authoring.emission import RESPONSE
 from tailrace.authoring.emit import set_request
-from tailrace.events import INTERRUPTED, Artifact, Event, Message, Part, State, decode
+from tailrace.events import INTERRUPTED, Artifact, Event, Message, Part, State, decode, encode
 from tailrace.inputs.decode import request_of
 from tailrace.inputs.request import Request
 from tailrace.log.memory import MemoryLog
@@ -130,7 +130,7 @@ class Conversation:
 
     async def _send(self, message: Message) -> dict[str, Any]:
         call = {"jsonrpc": "2.0", "id": 1, "method": "SendMessage", "params": {"message": message}}
-        answer = (await self._http.post("/", content=msgspec.json.encode(call))).json()
+        answer = (await self._http.post("/", content=encode(call))).json()
         if "error" in answer:
             raise RpcError(answer["error"]["code"], answer["error"]["message"])
         result: dict[str, Any] = answer["result"]

@@ -17,13 +17,15 @@ from langgraph.types import Command
 from tailrace.agent.graph_stream import GraphStream
 from tailrace.authoring.emission import EmittedArtifact, EmittedStatus
 from tailrace.authoring.emit import current_step, send, step_of
-from tailrace.errors import NotJson, TooDeep
+from tailrace.errors import NotJson, TooDeep, shorten
 from tailrace.events import Details, Kind, Part, Usage, as_text, plain
 
 # What LangGraph has in the path of a task that is a node's error handler.
 _ERROR_HANDLER = "node_error_handler"
 # Maximum length of a tool's arguments, of its result, and of a piece of a call, in characters.
 MAX_SHOWN = 16_384
+# Maximum length of a URL in a tool's result. A URL that has its content inside may be of any length.
+_MAX_URL = 500
 
 
 class RunCallbacks(AsyncCallbackHandler, GraphCallbackHandler):
@@ -182,13 +184,19 @@ def shown_of(value: Any) -> tuple[str, int | None]:
 
 
 def shown_content(message: ToolMessage) -> tuple[str, int | None]:
-    """What a tool says to the model, as text. Tools of an MCP server say it in blocks, almost always of text."""
+    """What a tool says to the model, as text. Tools of an MCP server say it in blocks. A file in them is only named."""
     if not isinstance(message.content, list):
         return shown_of(message.content)
-    lines = (
-        each["text"] if isinstance(each, dict) and each.get("type") == "text" else each for each in message.content
-    )
-    return shown_of("\n".join(line if isinstance(line, str) else shown_of(line)[0] for line in lines))
+    return shown_of("\n".join(map(_shown_block, message.content_blocks)))
+
+
+def _shown_block(block: Any) -> str:
+    kind = block["type"]
+    if isinstance(content := block.get("base64"), str):
+        return f"({kind}, {block.get('mime_type', 'of an unknown type')}, {len(content) * 3 // 4:,} bytes)"
+    if isinstance(url := block.get("url"), str):
+        return f"({kind}, {shorten(url, _MAX_URL)})"
+    return shown_of(block.get({"text": "text", "non_standard": "value"}.get(kind, ""), block))[0]
 
 
 def _emit(kind: Kind, details: Details) -> None:

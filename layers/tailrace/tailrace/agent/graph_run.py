@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from tailrace.agent.answers import answers_in
 from tailrace.agent.breakpoints import open_breakpoint
-from tailrace.agent.checkpoints.attempt_saver import AttemptSaver
+from tailrace.agent.checkpoints.attempt_saver import AttemptSaver, is_lasting
 from tailrace.agent.graph import AgentGraph
 from tailrace.agent.langgraph_events import Translator
 from tailrace.agent.questions import AnswerUnfit, questions_in
@@ -146,7 +146,7 @@ class GraphRun:
         elif node is not None:
             await barrier.node(node)
             self._translator.saves(node)
-        elif ran and namespace:
+        elif ran and namespace and not is_lasting(namespace):  # else a node in it may be that of another call
             await barrier.nodes_in(namespace)
         await self._writer.flush()
         # Before the first checkpoint of an entrypoint is saved, the entrypoint runs already.

@@ -43,6 +43,8 @@ def question_of(interrupt: Interrupt, node: str) -> Question:
     """
     value = without_surrogates(plain(interrupt.value, f"The value of interrupt() in the node {node}"))
     schema = interrupt.response_schema  # LangGraph has made a JSON Schema of a type
+    if isinstance(schema, dict):
+        schema = plain(schema, f"The response_schema of interrupt() in the node {node}")
     return Question(interrupt.id, value, node, schema if isinstance(schema, dict) else None)
 
 

@@ -13,7 +13,7 @@ import msgspec
 from tailrace.a2a.incoming import AgentCard
 from tailrace.config import Settings
 from tailrace.errors import shorten
-from tailrace.events import Part, plain
+from tailrace.events import Part, as_base, plain
 from tailrace.inputs.media_types import GZIP, covers
 from tailrace.inputs.request import Data, File
 from tailrace.uploads import UPLOADS, open_uploads
@@ -57,7 +57,7 @@ def digest_of(parts: Sequence[Sent]) -> str:
             for chunk in () if part.reference is not None else part.chunks():
                 digest.update(chunk)
         else:
-            digest.update(msgspec.json.encode(part, order="sorted"))
+            digest.update(msgspec.json.encode(part, order="sorted", enc_hook=as_base))
         digest.update(b"\0")
     return digest.hexdigest()
 

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import msgspec
 
-from tailrace.events import Details, Kind, Part, without_surrogates
+from tailrace.events import Details, Kind, Part, as_base, without_surrogates
 
 # The kinds that a graph emits about its own work. Only the runner emits states, attempts and hand-offs.
 OwnKind = Literal["route", "node_start", "node_end", "tool_start", "tool_complete", "progress"]
@@ -84,9 +84,9 @@ def checked(status: EmittedStatus) -> EmittedStatus:
     named: dict[str, Any] = {"kind": status.kind, "text": status.text, "agent": status.agent}
     try:
         msgspec.convert(named, _Own if details.origin is None else _Forwarded)
-        checked_details = msgspec.to_builtins(details, builtin_types=_NOT_TEXTS)
+        checked_details = msgspec.to_builtins(details, builtin_types=_NOT_TEXTS, enc_hook=as_base)
         try:
-            msgspec.json.encode((named, checked_details))
+            msgspec.json.encode((named, checked_details), enc_hook=as_base)
         except UnicodeEncodeError:
             named, checked_details = without_surrogates(named), without_surrogates(checked_details)
         details = msgspec.convert(checked_details, Details)

@@ -23,7 +23,7 @@ from tailrace.client.resuming import Item, resumed
 from tailrace.client.task import Agent, Task
 from tailrace.decoding import NOT_JSON
 from tailrace.errors import AgentError, EventBroken, ServerRefused, ServerUnreachable, shorten
-from tailrace.events import Message, Part, State, encode
+from tailrace.events import Message, Part, State, as_base, encode
 from tailrace.stream import sse
 from tailrace.stream.quiet import Pause
 from tailrace.stream.reader import End, Gap, Synced
@@ -313,7 +313,7 @@ class GatewayServer:
 
 def _as_sent(message: Message) -> dict[str, Any]:
     """The message as a browser sends it: the task's id is in the path."""
-    sent: dict[str, Any] = msgspec.to_builtins(message)
+    sent: dict[str, Any] = msgspec.to_builtins(message, enc_hook=as_base)
     sent.pop("taskId", None)
     return sent
 

@@ -31,7 +31,7 @@ from tailrace.events.metadata import (
     Time,
     Usage,
 )
-from tailrace.events.plain import as_text, culprit_in, plain, without_surrogates
+from tailrace.events.plain import as_base, as_text, culprit_in, plain, without_surrogates
 from tailrace.events.states import EXTENSION, INTERRUPTED, TERMINAL, Kind, State
 from tailrace.events.times import now_ms, timestamp
 
@@ -66,6 +66,7 @@ __all__ = [
     "Wire",
     "agent_message",
     "artifact_update",
+    "as_base",
     "as_text",
     "culprit_in",
     "decode",

@@ -14,11 +14,11 @@ from tailrace.decoding import nested_too_deep
 from tailrace.errors import EventUnreadable
 from tailrace.events.messages import Artifact, Message, Part, Status, Wire
 from tailrace.events.metadata import NO_DETAILS, Details, Extensions, Metadata
-from tailrace.events.plain import without_surrogates
+from tailrace.events.plain import as_base, without_surrogates
 from tailrace.events.states import INTERRUPTED, TERMINAL, Kind, State
 from tailrace.events.times import now_ms, timestamp
 
-_encode = msgspec.json.Encoder().encode
+_encode = msgspec.json.Encoder(enc_hook=as_base).encode  # authors name steps and files by texts of any class
 # Inside a JSON string the quotes would be escaped, so these bytes stand in an event only as a key and a value.
 _STATE_MARK = b'"kind":"state"'
 
@@ -110,7 +110,7 @@ def encode(event: Any) -> bytes:
     try:
         return _encode(event)
     except UnicodeEncodeError:
-        return _encode(without_surrogates(msgspec.to_builtins(event, str_keys=True)))
+        return _encode(without_surrogates(msgspec.to_builtins(event, str_keys=True, enc_hook=as_base)))
 
 
 def submitted(source: Source, message: Message) -> bytes:

@@ -1,7 +1,8 @@
 """Python values as JSON's own types: what authors, tools and graphs give becomes data of an event.
 
-A date becomes a text in ISO 8601, a decimal and a UUID a text, bytes base64, a set a list; dataclasses, pydantic models
-and numpy's arrays become objects and lists.
+A date becomes a text in ISO 8601, a decimal, a UUID and an IP address a text, bytes base64, a set a list; dataclasses,
+pydantic models and numpy's arrays become objects and lists. A value of a subclass, like the text of a message of
+LangChain's or a timestamp of pandas, becomes what a value of its base does.
 """
 
 from __future__ import annotations
@@ -9,12 +10,28 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Callable, Iterator, Mapping
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
 import msgspec
 
 from tailrace.decoding import check_depth
 from tailrace.errors import NotJson
+
+# By base, what makes a value of a subclass one of the base. A datetime is a date, so it comes before.
+_BASES: tuple[tuple[type, Callable[[Any], Any]], ...] = (
+    (str, str.__str__),
+    (int, int.__int__),
+    (float, float.__float__),
+    (bytes, bytes.__bytes__),
+    # pandas' NaT equals nothing, like a float that is no number, which becomes null too.
+    (datetime, lambda value: datetime.combine(value.date(), value.timetz()) if value == value else None),
+    (date, lambda value: date(value.year, value.month, value.day)),
+    (time, lambda value: time(value.hour, value.minute, value.second, value.microsecond, value.tzinfo)),
+    (timedelta, lambda value: timedelta(value.days, value.seconds, value.microseconds)),
+)
+# The modules of types whose values are a text: addresses, time zones.
+_AS_TEXT = ("ipaddress", "zoneinfo")
 
 
 def plain(value: Any, what: str) -> Any:
@@ -66,6 +83,20 @@ def _simpler(value: Any) -> Any:
         return dict(value)
     if isinstance(value, os.PathLike):
         return os.fspath(value)
+    if isinstance(value, BaseException):
+        return repr(value)  # as a checkpoint has it
+    return str(value) if type(value).__module__ in _AS_TEXT else as_base(value)
+
+
+def as_base(value: Any) -> Any:
+    """A value of a subclass of a text, a number, bytes or a date as one of that base: msgspec refuses subclasses.
+
+    Raises:
+        TypeError: it is of none of them.
+    """
+    for base, convert in _BASES:
+        if isinstance(value, base):
+            return convert(value)
     raise TypeError(_type_of(value))
 
 

@@ -42,6 +42,7 @@ from langgraph.store.base import (
 
 from tailrace.agent.memory.matching import fits, matches
 from tailrace.errors import MemoryUnavailable
+from tailrace.events import as_base
 from tailrace.naming import plain_name
 from tailrace.stores.dynamodb import Item as Stored
 from tailrace.stores.dynamodb import Refused, Transport, expressions, typed, unparsed
@@ -165,7 +166,7 @@ class DynamoDBStore(BaseStore):
                 {"ttl": int(now)}, UpdateExpression=change, ConditionExpression="attribute_exists(#PK)"
             )
             return key, update
-        body = msgspec.json.encode(op.value)
+        body = msgspec.json.encode(op.value, enc_hook=as_base)
         if len(body) > MAX_BODY_BYTES:
             raise ValueError(f"The value under {op.key!r} has {len(body):,} bytes, but may have {MAX_BODY_BYTES:,}.")
         values: dict[str, Any] = {"body": body, "now": int(now * 1000)}
