@@ -31,11 +31,12 @@ from tests.support.freezing import freeze, is_stopped
 from tests.support.gateway import Seen
 from tests.support.http import serve
 from tests.support.jsonrpc import rpc
+from tests.support.leases import end_leases
 
 SCHEDULED = json.loads((ROOT / "events" / "sweeper-schedule.json").read_text())
 # How long a test waits between two sweeps: each costs three processes CPU time.
 _SWEEP_S = 0.1
-# No lease expires on a busy machine: who waits for that has SHORT_LEASES.
+# No lease expires on a busy machine: a test ends it, or has SHORT_LEASES to wait for that.
 _CALM = {"TAILRACE_LEASE_S": "60", "TAILRACE_RENEW_S": "0.2", "TAILRACE_HEARTBEAT_S": "0.3", "TAILRACE_RETRY_MS": "0"}
 # For a run whose environment is killed. Longer than a busy machine makes a living one wait.
 SHORT_LEASES = {"TAILRACE_LEASE_S": "2"}
@@ -157,6 +158,12 @@ class Stage:
         """Return the only environment of the agent that has an invocation."""
         (working,) = [each for each in self.agent.environments if each.phase == "ready" and not each.waiting]
         return working
+
+    async def end_leases(self) -> None:
+        """Let the leases of the agent's environments that are gone run out now."""
+        for each in self.agent.environments:
+            if each.phase == "gone":
+                await asyncio.to_thread(end_leases, self.folder, each.process.pid)
 
     async def orphaned(self, task_id: str) -> Head:
         """Wait until nobody holds the task's lease; return its head."""

@@ -163,14 +163,9 @@ async def test_a_run_whose_version_is_deleted_is_taken_over_by_the_version_that_
 async def test_lambdas_second_attempt_takes_over_the_run_of_the_first(layer: Path, tmp_path: Path) -> None:
     """Without a viewer or the sweeper, Lambda repeats an asynchronous invocation that died."""
     (tmp_path / "die at sift:start").write_text("late")
-    async with stage(layer, tmp_path, "killable", **SHORT_LEASES) as on:
-        begun = asyncio.get_running_loop().create_future()
-
-        async def until_orphaned() -> None:
-            await on.orphaned(await begun)
-
-        on.api.pause = until_orphaned
-        begun.set_result(task_id := await on.post("go"))
+    async with stage(layer, tmp_path, "killable") as on:
+        on.api.pause = on.end_leases
+        task_id = await on.post("go")
         seen = await on.logged(task_id)
         await on.api.until(lambda api: len(api.sent[0].tries) == 2)
         assert len(on.api.sent) == 1
@@ -182,13 +177,8 @@ async def test_an_invocation_that_dies_at_every_attempt_becomes_a_dead_letter_an
 ) -> None:
     (tmp_path / "die at sift:start").write_text("always")
     async with stage(layer, tmp_path, "killable", **SHORT_LEASES) as on:
-        begun = asyncio.get_running_loop().create_future()
-
-        async def until_orphaned() -> None:
-            await on.orphaned(await begun)
-
-        on.api.pause = until_orphaned
-        begun.set_result(task_id := await on.post("go"))
+        on.api.pause = on.end_leases
+        task_id = await on.post("go")
         await on.api.until(lambda api: bool(api.dead_letters))
         (letter,) = on.api.dead_letters
         assert task_id in letter.event["body"]
