@@ -26,7 +26,7 @@ def of(content: bytes, owner: str = "alice") -> Upload:
 async def put(uploads: Uploads, url: str, upload: Upload, content: bytes) -> int:
     """Upload `content` as the grant says; return the status of the response."""
     grant = await asyncio.to_thread(uploads.grant, upload)
-    async with httpx.AsyncClient(base_url=url, timeout=30) as http:
+    async with httpx.AsyncClient(base_url=url, timeout=60) as http:
         return (await http.request(grant.method, grant.url, headers=grant.headers, content=content)).status_code
 
 

@@ -69,7 +69,7 @@ async def test_an_agent_that_is_invoked_runs_although_nobody_waits_for_it() -> N
         proxy = Proxy(target)
         async with serve(proxy.agents()) as url:
             await asyncio.to_thread(invoke, url, "Event", head)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 assert [await asked.get(), await asked.get()] == [("/agents/Analyst/", "ada", "task-1")] * 2
             with pytest.raises(Exception, match="must be 'Event'"):
                 await asyncio.to_thread(invoke, url, "RequestResponse", head)

@@ -79,7 +79,7 @@ class Server:
 
     async def connection(self, number: int) -> asyncio.Queue[str | None]:
         """The connection with this number, from 0, once the page has opened it."""
-        await eventually(lambda: len(self.connections) > number, timeout_s=30)
+        await eventually(lambda: len(self.connections) > number)
         return self.connections[number]
 
     async def send(self, number: int, *frames: str, close: bool = False) -> None:
@@ -199,7 +199,7 @@ async def test_a_server_that_has_no_place_is_asked_again(page: Page, server: Ser
     await until(page, "stream.state === 'waiting'")
     asked = len(server.asked)
     await page.clock.run_for(10_000)
-    await eventually(lambda: len(server.asked) > asked, timeout_s=30)
+    await eventually(lambda: len(server.asked) > asked)
     await until(page, "stream.state === 'waiting'")
     server.status = 200
     while len(server.connections) < 2:
@@ -244,5 +244,5 @@ async def test_the_status_of_a_refusal_is_asked_for_without_a_stream(
     await until(page, "stream.state === 'waiting'")
     await page.clock.run_for(200)
     await until(page, f"stream.state === '{state}' && stream.retryAt >= 0")
-    await eventually(lambda: len(server.asked) >= 1 + len(asked), timeout_s=30)
+    await eventually(lambda: len(server.asked) >= 1 + len(asked))
     assert server.asked == ["GET 0", *asked]

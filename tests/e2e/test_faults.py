@@ -22,7 +22,8 @@ from tests.support.processes import Stack, stack
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), needs_chromium]
 
 LOGS = "too many errors\n" + "".join(f"2026-01-01T10:00:0{second}Z ERROR disk full\n" for second in range(3))
-SHORT_LEASES = {"TAILRACE_LEASE_S": "2", "TAILRACE_RENEW_S": "0.4"}
+# Longer than a busy machine makes a living worker wait.
+SHORT_LEASES = {"TAILRACE_LEASE_S": "5", "TAILRACE_RENEW_S": "0.4"}
 PAUSE_AT_SIFT = "stand still at sift:start"
 
 PLAYER = """

@@ -39,7 +39,7 @@ async def waiting_task(http: httpx.AsyncClient) -> str:
         tasks = (await http.get("/api/tasks")).json()["tasks"]
         return (created["id"], "TASK_STATE_INPUT_REQUIRED") in [(task["id"], task["status"]["state"]) for task in tasks]
 
-    await eventually(is_released, timeout_s=30)
+    await eventually(is_released)
     return str(created["id"])
 
 
@@ -54,7 +54,7 @@ async def test_no_process_is_killed_when_none_runs_the_task(http: httpx.AsyncCli
     status, problem = await kill(http, task)
     assert (status, problem["detail"]) == (409, "No process runs the task at this moment.")
     assert (await http.post(f"/api/tasks/{task}/cancel", json={})).status_code == 202
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while (await http.get(f"/api/tasks/{task}")).json()["status"]["state"] != "TASK_STATE_CANCELED":
             await asyncio.sleep(0.05)
     status, problem = await kill(http, task)

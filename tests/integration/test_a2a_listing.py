@@ -48,7 +48,7 @@ async def unleased(served: Agent, task_id: str) -> None:
     async def is_unleased() -> bool:
         return (await served.log.head(task_id)).lease_owner is None
 
-    await eventually(is_unleased, 30)
+    await eventually(is_unleased)
 
 
 async def listed(served: Agent, **params: Any) -> dict[str, Any]:

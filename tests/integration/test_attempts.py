@@ -121,7 +121,7 @@ class TogetherSaver(InMemorySaver):
         self.saved: list[int] = []
 
     async def aput(self, config: Any, checkpoint: Any, metadata: Any, new_versions: Any) -> Any:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await self._together.wait()
         for _ in range(5 if metadata["step"] < 0 else 0):
             await asyncio.sleep(0)  # The first one takes longer.

@@ -43,7 +43,7 @@ async def test_a_dispatch_that_comes_while_an_attempt_ends_starts_the_next_one(m
         task_id = (await sut.begin("go"))["id"]
         await eventually(lambda: is_handed_on(log, task_id))
         visit = asyncio.create_task(sut.result("GetTask", {"id": task_id}, prefer="return=minimal"))
-        await eventually(lambda: is_claimed(log, task_id), 10)
+        await eventually(lambda: is_claimed(log, task_id))
         end.may_end.set()
         await visit
         await eventually(lambda: end.ended == 2)
@@ -71,7 +71,7 @@ async def test_a_process_that_stops_gives_back_what_waits_for_an_attempt_that_en
         else:
             await sut.until(task_id, lambda frame: state_of(frame.result) == "TASK_STATE_INPUT_REQUIRED")
             request = asyncio.create_task(sut.call("SendMessage", {"message": message("this", taskId=task_id)}))
-        await eventually(lambda: is_claimed(log, task_id), 10)
+        await eventually(lambda: is_claimed(log, task_id))
     await asyncio.wait([request])
     head = await log.head(task_id)
     assert (head.attempt, head.state, head.lease_owner) == (2, "TASK_STATE_WORKING", None)
@@ -97,7 +97,7 @@ async def test_a_reply_that_comes_while_an_attempt_ends_is_worked_on_by_one_that
         asked = {"message": message("this", taskId=task_id), "configuration": {"returnImmediately": True}}
         reply = asyncio.create_task(sut.result("SendMessage", asked))
         # The reply waits for the attempt.
-        await eventually(lambda: reply.done() or is_claimed(log, task_id), 10)
+        await eventually(lambda: reply.done() or is_claimed(log, task_id))
         end.may_end.set()
         await reply
         await working.wait()

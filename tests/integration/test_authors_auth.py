@@ -163,7 +163,7 @@ async def test_an_open_stream_ends_when_the_author_does_not_know_its_reader_any_
     async with site(tmp_path, session_check_s=0.05, heartbeat_s=0.05) as at:
         task = (await at.ask("ada", "/api/tasks", "POST", TASK)).json()["id"]
         headers = {"authorization": "Custom ada"}
-        async with asyncio.timeout(30), at.http.stream("GET", f"/api/stream/{task}", headers=headers) as answer:
+        async with asyncio.timeout(60), at.http.stream("GET", f"/api/stream/{task}", headers=headers) as answer:
             got = b""
             async for chunk in answer.aiter_bytes():
                 got += chunk
@@ -211,7 +211,7 @@ async def test_an_author_whose_function_fails_cuts_a_stream_whose_reader_comes_b
     async with site(tmp_path, session_check_s=0.05, heartbeat_s=0.05) as at:
         task = (await at.ask("ada", "/api/tasks", "POST", TASK)).json()["id"]
         headers, users = {"authorization": "Custom ada"}, None
-        async with asyncio.timeout(30), at.http.stream("GET", f"/api/stream/{task}", headers=headers) as answer:
+        async with asyncio.timeout(60), at.http.stream("GET", f"/api/stream/{task}", headers=headers) as answer:
             with suppress(httpx.RemoteProtocolError):
                 async for _ in answer.aiter_bytes():
                     users = users or sys.modules["tailrace_authors_auth"].__dict__.pop("USERS")  # a NameError

@@ -62,7 +62,7 @@ async def test_specialists_that_do_not_answer_the_cancel_stop_when_they_continue
     gates = {"one": Gate(), "two": Gate()}
     log = SQLiteLog(tmp_path / "log.sqlite3")
     settings = Settings(data_dir=str(tmp_path), lease_s=2, renew_s=0.2)
-    async with asyncio.timeout(30), contextlib.AsyncExitStack() as serving:
+    async with asyncio.timeout(60), contextlib.AsyncExitStack() as serving:
         apps = [AgentApp(waits_at_gate(gate), agent_card(name), settings=settings) for name, gate in gates.items()]
         urls = ",".join([await serving.enter_async_context(serve(app)) for app in apps])
         monkeypatch.setenv("TAILRACE_SPECIALIST_URLS", urls)
@@ -160,7 +160,7 @@ async def test_a_task_that_is_created_after_the_cancel_of_the_task_that_asks_is_
     gate = Gate()
     gate.open.set()
     app = AgentApp(waits_at_gate(gate), agent_card("one"), settings=Settings(log="memory"), log=log)
-    async with asyncio.timeout(30), serve(app) as url, new_http() as http:
+    async with asyncio.timeout(60), serve(app) as url, new_http() as http:
         client = AgentClient(http, url, owner=f"alice/{_ASKS}", settings=Settings(agent_urls=url))
         sent = await client.send(message_of({"text": "hello"}), wait_s=20)
         assert sent.task is not None
@@ -234,7 +234,7 @@ async def test_a_task_that_is_created_while_the_task_that_asks_is_ending_is_canc
 
     graph = StateGraph(MessagesState).add_node(ends).add_edge(START, "ends")
     app = AgentApp(graph, agent_card("asks"), settings=Settings(log="memory"), log=log)
-    async with asyncio.timeout(30), serve(app) as url, new_http() as http:
+    async with asyncio.timeout(60), serve(app) as url, new_http() as http:
         client = AgentClient(http, url, owner="alice", settings=Settings(agent_urls=url))
         sent = await client.send(message_of({"text": "hello"}), wait_s=20)
         assert sent.task is not None

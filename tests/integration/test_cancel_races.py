@@ -190,7 +190,7 @@ async def test_a_cancel_without_the_agent_that_is_too_late_is_refused() -> None:
     claimed = await log.claim(task_id, "worker", lease_s=600)
     app = create_app(settings, log=log, decide_owner=header_owner)
     async with (
-        asyncio.timeout(30),
+        asyncio.timeout(60),
         serve(app) as url,
         httpx.AsyncClient(base_url=url, headers=ALICE, timeout=60) as http,
     ):

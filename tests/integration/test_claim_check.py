@@ -103,7 +103,7 @@ async def ended(sut: System, task_id: str) -> Seen:
         seen = await sut.read(task_id)
         return seen.state != "TASK_STATE_INPUT_REQUIRED"
 
-    await eventually(over, 30)
+    await eventually(over)
     return seen
 
 
@@ -169,9 +169,9 @@ async def test_an_upload_of_a_disconnected_client_is_not_stored(sut: System, tmp
     _, writer = await asyncio.open_connection(url.host, url.port)
     head = [f"PUT {grant['upload']['url']} HTTP/1.1", "Host: x", "X-Test-Owner: alice", "Content-Length: 99999", "", ""]
     writer.write("\r\n".join(head).encode() + b"x" * 50_000)
-    await eventually(lambda: list(folder.glob("*.part")), 30)
+    await eventually(lambda: list(folder.glob("*.part")))
     writer.close()
-    await eventually(lambda: not list(folder.glob("*.part")), 30)
+    await eventually(lambda: not list(folder.glob("*.part")))
     assert {path.name for path in folder.iterdir()} == {"secret"}
 
 

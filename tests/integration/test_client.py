@@ -259,7 +259,7 @@ async def test_an_answer_without_an_end_is_given_up(monkeypatch: pytest.MonkeyPa
 
     sockets = bound(), bound()
     agents = sockets[0].getsockname()[:2]
-    async with asyncio.timeout(30), serve(endless, sockets[0]) as agent_url, serve(endless, sockets[1]) as gateway_url:
+    async with asyncio.timeout(60), serve(endless, sockets[0]) as agent_url, serve(endless, sockets[1]) as gateway_url:
         for url in (agent_url, gateway_url):
             async with AsyncClient(url) as client:
                 with pytest.raises(ClientError, match="answered with more than"):

@@ -102,7 +102,7 @@ async def test_an_agent_refuses_a_message_after_a_damaged_end_with_the_same_word
 
     async with agent(RECALL, log=log) as served:
         first, second = [await send(served, text, contextId="c") for text in ("one", "two")]
-        await eventually(lambda: is_done(served, second["id"]), 30)
+        await eventually(lambda: is_done(served, second["id"]))
         seq = await log.last(second["id"])
         damage(tmp_path / "log.sqlite3", second["id"], seq, DAMAGED[0])
         error = await served.error("SendMessage", {"message": message("three", contextId="c")})

@@ -46,7 +46,7 @@ async def test_an_attempt_whose_task_another_process_has_claimed_asks_nobody() -
 
     gate = Gate()
     specialist = AgentApp(waits_at_gate(gate), card("one"), settings=Settings(log="memory"), log=log)
-    async with asyncio.timeout(30), new_http() as http, serve(specialist) as url:
+    async with asyncio.timeout(60), new_http() as http, serve(specialist) as url:
         settings = Settings(log="memory", lease_s=LEASE_S, specialist_urls=url, agent_urls=url)
         async with serve(AgentApp(graph(asks), card("asks"), settings=settings, log=log)) as caller:
             client = AgentClient(http, caller, owner="alice", settings=Settings(agent_urls=caller))

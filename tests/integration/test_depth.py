@@ -36,7 +36,7 @@ def deep_message(levels: int) -> bytes:
 @pytest.mark.parametrize(("levels", "words"), [(65, "at most 64 levels"), (960, "80 levels"), (50_000, "80 levels")])
 async def test_a_process_refuses_a_deep_message_and_keeps_serving(tmp_path: Path, levels: int, words: str) -> None:
     headers = {"Content-Type": "application/json", "A2A-Version": "1.0", "x-tailrace-owner": "me"}
-    async with restarting_agent(tmp_path) as process, httpx.AsyncClient(timeout=30, headers=headers) as http:
+    async with restarting_agent(tmp_path) as process, httpx.AsyncClient(timeout=60, headers=headers) as http:
         answer = (await http.post(process.url, content=deep_message(levels))).json()
         listed = {"jsonrpc": "2.0", "id": 8, "method": "ListTasks", "params": {}}
         tasks = (await http.post(process.url, json=listed)).json()["result"]["tasks"]

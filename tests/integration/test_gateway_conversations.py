@@ -35,7 +35,7 @@ async def in_state(sut: System, task_id: str, state: str) -> None:
     async def is_in_state() -> bool:
         return (await sut.log.head(task_id)).state == state
 
-    await eventually(is_in_state, 30)
+    await eventually(is_in_state)
 
 
 async def contexts(sut: System, **params: str | list[str]) -> list[str]:

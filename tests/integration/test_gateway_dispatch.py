@@ -118,7 +118,7 @@ async def test_a_viewer_dispatches_a_task_that_does_not_start_once_in_the_time_o
         task_id = await sut.post({"data": {"events": 3}})
         began = sut.log.now()
         reading = asyncio.create_task(sut.read(task_id))
-        await eventually(lambda: len(invoked.sent) == 3, timeout_s=20)
+        await eventually(lambda: len(invoked.sent) == 3)
         assert sut.log.now() - began >= 2 * SETTINGS["lease_s"] * 1000  # type: ignore[operator]
         invoked.delivers = True
         assert (await reading).seqs == list(range(1, 9))

@@ -52,7 +52,7 @@ async def test_a_new_readers_first_events_are_read_while_it_is_found_out_whose_t
     app = create_app(Settings(log="memory"), log=log, decide_owner=header_owner)
     for owner, status, seqs in (("alice", 200, [1, 2]), ("bob", 404, [])):
         log.waits = True
-        async with asyncio.timeout(30), serve(app) as url, httpx.AsyncClient() as http:
+        async with asyncio.timeout(60), serve(app) as url, httpx.AsyncClient() as http:
             response = await http.get(f"{url}/api/stream/{head.task_id}", headers={"x-test-owner": owner})
         assert response.status_code == status
         assert [int(each) for each in re.findall(r"^id: (\d+)$", response.text, re.MULTILINE)] == seqs
@@ -80,7 +80,7 @@ async def test_no_events_are_read_for_a_stream_that_is_refused_or_only_asked_abo
         await log.create(head, submitted(head.source, message_of({"text": "hello"})))
         await log.claim(head.task_id, "a process", 60)
     app = create_app(Settings(log="memory", max_streams=1), log=log, decide_owner=header_owner)
-    async with asyncio.timeout(30), serve(app) as url, httpx.AsyncClient(headers={"x-test-owner": "alice"}) as http:
+    async with asyncio.timeout(60), serve(app) as url, httpx.AsyncClient(headers={"x-test-owner": "alice"}) as http:
         assert (await http.head(f"{url}/api/stream/{second.task_id}")).status_code == 200
         async with http.stream("GET", f"{url}/api/stream/{first.task_id}") as response:
             await anext(response.aiter_bytes())

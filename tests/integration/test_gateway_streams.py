@@ -259,7 +259,7 @@ async def test_a_hundred_viewers_see_every_event(tmp_path: Path) -> None:
         async def view(number: int) -> Seen:
             headers = {"x-test-owner": "alice"}
             # `verify=False`: reading the certificates of authorities takes longer than all that a viewer does.
-            async with httpx.AsyncClient(base_url=sut.url, headers=headers, timeout=30, verify=False) as http:
+            async with httpx.AsyncClient(base_url=sut.url, headers=headers, timeout=60, verify=False) as http:
                 return await System(sut.url, sut.log, http).read(task_ids[number % 10])
 
         for seen in await asyncio.gather(*(view(number) for number in range(100))):

@@ -71,7 +71,7 @@ async def sweep_until_gone(log: SQLiteLog, folder: Path, agent_url: str) -> None
             await sweep_deletions(log, deletions, settings)
             return await log.conversations.get(conversation_id_of("local", "orchestrator", "c")) is None
 
-        await eventually(is_gone, 30)
+        await eventually(is_gone)
         await deletions.close()
 
 
@@ -85,11 +85,11 @@ async def test_a_deletion_goes_on_after_the_gateway_was_killed_at_a_write(
         await asyncio.to_thread(folder.mkdir)
         async with (
             gateway(folder, DIES_AT=str(number), **late) as process,
-            httpx.AsyncClient(base_url=process.url, timeout=30) as http,
+            httpx.AsyncClient(base_url=process.url, timeout=60) as http,
         ):
             tasks = await converse(http)
             assert await delete(http) is None
-            await eventually(lambda: process.deaths == 1, 30)
+            await eventually(lambda: process.deaths == 1)
             shown = (await http.get("/api/conversations/c")).status_code
             begun = number > 1 or "DIES_LATE" in late
             assert shown == (404 if begun else 200), "it is whole or gone"

@@ -68,7 +68,7 @@ async def test_without_a_bucket_the_run_fails_once_and_names_the_setting(setting
         app = create_app(replace(settings, orchestrator_url=f"{agent_url}/"), log=log, decide_owner=header_owner)
         async with (
             serve(app) as url,
-            httpx.AsyncClient(base_url=url, headers={"x-test-owner": "alice"}, timeout=30) as http,
+            httpx.AsyncClient(base_url=url, headers={"x-test-owner": "alice"}, timeout=60) as http,
         ):
             system = System(url, log, http)
             task_id = await system.post({"text": "gather"})
@@ -95,11 +95,11 @@ async def test_with_a_bucket_another_process_resumes_the_run_from_s3(settings: S
             create_app(replace(settings, orchestrator_url=f"{url}/"), log=log, decide_owner=header_owner)
             for url in (first, second)
         )
-        async with serve(one) as url, httpx.AsyncClient(base_url=url, headers=headers, timeout=30) as http:
+        async with serve(one) as url, httpx.AsyncClient(base_url=url, headers=headers, timeout=60) as http:
             task_id = await System(url, log, http).post({"text": "gather"})
             waiting = await System(url, log, http).read(task_id)
             assert waiting.state == "TASK_STATE_INPUT_REQUIRED"
-        async with serve(two) as url, httpx.AsyncClient(base_url=url, headers=headers, timeout=30) as http:
+        async with serve(two) as url, httpx.AsyncClient(base_url=url, headers=headers, timeout=60) as http:
             reply = {"message": {"parts": [{"text": "ten"}]}}
             assert (await http.post(f"/api/tasks/{task_id}/messages", json=reply)).status_code == 202
             rest = await System(url, log, http).read(task_id, cursor=waiting.seqs[-1])

@@ -88,12 +88,12 @@ async def assert_all_end(running: Stack, number: signal.Signals) -> None:
     names = ("gateway", "orchestrator", "log_analyst", "metric_analyst", "sweeper")
     pids = [await running.pid_of(name) for name in names]
     running.supervisor.send_signal(number)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         await running.supervisor.wait()
         while left := {name for name, pid in zip(names, pids, strict=True) if pid is None or _lives(pid)}:
             assert None not in pids, left
             await asyncio.sleep(0.05)
-    async with httpx.AsyncClient(timeout=30) as http:
+    async with httpx.AsyncClient(timeout=60) as http:
         with pytest.raises(httpx.ConnectError):
             await http.get(f"{running.url}/api/health")
 

@@ -100,5 +100,5 @@ async def test_a_run_does_not_hang_if_the_store_of_the_key_does_not_answer(monke
         ):
             monkeypatch.setenv(name, value)
         with pytest.raises(ConfigError, match=r"TAILRACE_MODEL_KEY has value 'tailrace/openai'.*ReadTimeoutError"):
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 await asyncio.to_thread(chat_models.key_in("tailrace/openai"))

@@ -44,7 +44,7 @@ class WatchedLog(MemoryLog):
         return batches
 
     async def until_read(self) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await self.was_read.wait()
 
 
@@ -180,7 +180,7 @@ async def test_a_claimed_task_does_not_wait_for_a_slow_read_until_its_lease_is_o
 
     log, settings = Log(), Settings(lease_s=10, renew_s=0.1)
     head = (await create(log, HEAD, MESSAGE, new=True)).head
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         claimed, history = await claim_new(log, settings, head, log.claim("t", "me", 10))
     assert (claimed.attempt, history) == (1, None)
 

@@ -41,12 +41,12 @@ async def test_a_reply_in_another_process_resumes_from_the_checkpoint(settings: 
             create_app(replace(settings, orchestrator_url=f"{url}/"), log=log, decide_owner=header_owner)
             for url in (first, second)
         ]
-        async with serve(one) as url, httpx.AsyncClient(base_url=url, headers=headers, timeout=30) as http:
+        async with serve(one) as url, httpx.AsyncClient(base_url=url, headers=headers, timeout=60) as http:
             first_gateway = System(url, log, http)
             task_id = await first_gateway.post({"text": "it is slow"})
             waiting = await first_gateway.read(task_id)
             assert waiting.state == "TASK_STATE_INPUT_REQUIRED"
-        async with serve(two) as url, httpx.AsyncClient(base_url=url, headers=headers, timeout=30) as http:
+        async with serve(two) as url, httpx.AsyncClient(base_url=url, headers=headers, timeout=60) as http:
             second_gateway = System(url, log, http)
             reply = {"message": {"parts": [{"text": "eu-west-1"}]}}
             assert (await http.post(f"/api/tasks/{task_id}/messages", json=reply)).status_code == 202

@@ -36,7 +36,7 @@ async def test_the_streams_of_a_later_agent_flow(monkeypatch: pytest.MonkeyPatch
 
 async def test_the_streams_of_a_later_gateway_flow(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     gate, settings = Gate(), Settings(data_dir=str(tmp_path))
-    async with asyncio.timeout(30), serve(AgentApp(waits_at_gate(gate), CARD, settings=settings)) as agent_url:
+    async with asyncio.timeout(60), serve(AgentApp(waits_at_gate(gate), CARD, settings=settings)) as agent_url:
         stop_by_signal(monkeypatch)
         later = create_app(
             Settings(data_dir=str(tmp_path), orchestrator=CARD.name, orchestrator_url=f"{agent_url}/"),

@@ -25,7 +25,7 @@ async def test_a_task_is_delivered_while_six_webhooks_wait_for_dns(monkeypatch: 
     def getaddrinfo(host: str, port: int, **options: Any) -> list[Any]:
         if host.endswith(".slow.example"):
             hosts.add(host)
-            assert go.wait(30)
+            assert go.wait(60)
             raise OSError("nobody knows it")
         return socket.getaddrinfo(host, port, **options)
 

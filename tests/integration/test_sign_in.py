@@ -42,7 +42,7 @@ class Site:
 
     @asynccontextmanager
     async def browser(self) -> AsyncIterator[httpx.AsyncClient]:
-        async with httpx.AsyncClient(base_url=self.url, timeout=20) as http:
+        async with httpx.AsyncClient(base_url=self.url, timeout=60) as http:
             yield http
 
     async def task_of(self, http: httpx.AsyncClient) -> str:

@@ -57,11 +57,11 @@ async def test_no_second_attempt_begins_while_a_node_blocks_the_event_loop(tmp_p
         restarting_agent(tmp_path, "blocking", **SHORT_LEASE) as other,
     ):
         following = asyncio.create_task(watch(blocked, "go"))
-        await eventually(lambda: begun(tmp_path), 30)
+        await eventually(lambda: begun(tmp_path))
         watching = asyncio.create_task(watch(other, "go"))
         first = await asyncio.to_thread(lease_until, tmp_path)
         # Three leases later it is still held, although somebody watches at a process that would take over.
-        await eventually(lambda: lease_until(tmp_path) > first + 3_000 * LEASE_S, 30)
+        await eventually(lambda: lease_until(tmp_path) > first + 3_000 * LEASE_S)
         (tmp_path / "block").unlink()
         seen = await watching
         assert (await following).events == seen.events
@@ -75,9 +75,9 @@ async def test_a_process_that_is_stopped_while_it_blocks_is_taken_over(tmp_path:
     (tmp_path / "block").touch()
     async with restarting_agent(tmp_path, "blocking") as stopped, restarting_agent(tmp_path, "blocking") as other:
         following = asyncio.create_task(watch(stopped, "go"))
-        await eventually(lambda: begun(tmp_path), 30)
+        await eventually(lambda: begun(tmp_path))
         first = await asyncio.to_thread(lease_until, tmp_path)
-        await eventually(lambda: lease_until(tmp_path) > first, 30)  # its thread has taken the renewals over
+        await eventually(lambda: lease_until(tmp_path) > first)  # its thread has taken the renewals over
         await freeze(stopped.pid, tmp_path)
         await asyncio.to_thread(end_leases, tmp_path, stopped.pid)
         (tmp_path / "block").unlink()
@@ -102,9 +102,9 @@ async def test_a_loop_that_stands_still_for_too_long_is_taken_over(tmp_path: Pat
         restarting_agent(tmp_path, "blocking", **limit) as other,
     ):
         following = asyncio.create_task(watch(blocked, "go"))
-        await eventually(lambda: begun(tmp_path), 30)
+        await eventually(lambda: begun(tmp_path))
         watching = asyncio.create_task(watch(other, "go"))
-        await eventually(lambda: begun(tmp_path) >= 2, 30)
+        await eventually(lambda: begun(tmp_path) >= 2)
         (tmp_path / "block").unlink()
         seen = await watching
         assert (await following).events == seen.events

@@ -18,7 +18,7 @@ async def test_a_stand_in_answers_every_request_until_it_ends() -> None:
     with listen(0) as listener:
         url = Function("silent", listener).url
         stand_in = StandIn(listener, "silent does not run.\n")
-        async with httpx.AsyncClient(timeout=30) as http:
+        async with httpx.AsyncClient(timeout=60) as http:
             waiting = asyncio.create_task(http.get(url))
             await stand_in.begin()
             await stand_in.begin()
@@ -27,7 +27,7 @@ async def test_a_stand_in_answers_every_request_until_it_ends() -> None:
                 assert (answer.status_code, answer.text) == (503, "silent does not run.\n")
         stand_in.end()
         taken = await asyncio.start_server(lambda _, writer: writer.close(), sock=listener.dup())
-        async with taken, httpx.AsyncClient(timeout=30) as http:
+        async with taken, httpx.AsyncClient(timeout=60) as http:
             with pytest.raises(httpx.RemoteProtocolError):
                 await http.get(url)
 
@@ -46,7 +46,7 @@ async def test_an_agent_that_hangs_at_startup_is_reported_and_refuses_callers(
     monkeypatch.setattr(supervisor, "SLOW_S", 0.1)
     with listen(0) as listener:
         hanging = Hanging("hanging", listener)
-        async with httpx.AsyncClient(timeout=30) as http:
+        async with httpx.AsyncClient(timeout=60) as http:
             keeper = Keeper(hanging, tmp_path / "hanging.log", {}, http)
             keeping = asyncio.create_task(keeper.keep())
             try:

@@ -108,7 +108,7 @@ async def test_a_worker_frozen_past_its_lease_writes_nothing_more(tmp_path: Path
     (tmp_path / "stand still at left:middle").touch()
     async with restarting_agent(tmp_path) as zombie, restarting_agent(tmp_path) as other:
         following = asyncio.create_task(watch(zombie, "go"))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not (tmp_path / "standing").exists():
                 await asyncio.sleep(0.01)
         await freeze(zombie.pid, tmp_path)
@@ -165,7 +165,7 @@ async def test_any_process_cancels_a_task_whose_worker_is_dead(tmp_path: Path) -
     (tmp_path / "stand still at dig:middle").touch()
     async with restarting_agent(tmp_path) as dying, restarting_agent(tmp_path) as other, new_http() as http:
         following = asyncio.create_task(watch(other, "go", via=dying))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not (tmp_path / "standing").exists():
                 await asyncio.sleep(0.01)
         dying.restarting.cancel()

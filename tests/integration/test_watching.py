@@ -73,7 +73,7 @@ async def test_a_saved_file_reaches_the_next_run_and_the_run_that_is_under_way(t
         assert await answer(http, await begin(http, "go")) == "Hello by version 1"
         (agent / "waiting.log").unlink()
         under_way = await begin(http, "wait")
-        await eventually((agent / "waiting.log").exists, timeout_s=30)
+        await eventually((agent / "waiting.log").exists)
 
         await save(run, agent / "handler.py", AGENT.replace("version 1", "version 2"))
         (agent / "gate.log").touch()

@@ -49,7 +49,7 @@ class Front:
     url: str
     processes: Callable[[], list[int]]
     """The ids of the function's processes."""
-    http: httpx.AsyncClient = field(default_factory=lambda: httpx.AsyncClient(timeout=30))
+    http: httpx.AsyncClient = field(default_factory=lambda: httpx.AsyncClient(timeout=60))
     log: Callable[[], str] = lambda: ""
 
     async def ask(
@@ -131,7 +131,7 @@ class EventClient(httpx.AsyncBaseTransport):
     def __init__(self, invoke_url: str, event: MakeEvent) -> None:
         self._url = invoke_url
         self._event = event
-        self._http = httpx.AsyncClient(timeout=30)
+        self._http = httpx.AsyncClient(timeout=60)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         pairs = [(name, value) for name, value in request.headers.items() if name != "host"]
@@ -265,7 +265,7 @@ def _reserved_port() -> Iterator[int]:
 
 async def _listens(port: int, process: asyncio.subprocess.Process) -> None:
     """Return when something accepts connections. (A request would already be an invocation.)"""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             assert process.returncode is None, f"it ended with {process.returncode}"
             try:

@@ -27,14 +27,14 @@ class Gate:
         for _, writer in self._waiting:
             writer.transport.abort()
 
-    async def arrival(self, seconds: float = 30) -> str:
+    async def arrival(self, seconds: float = 60) -> str:
         """Return the line of the next arrival, which stays at the gate."""
         async with asyncio.timeout(seconds):
             line, writer = await self._arrivals.get()
         self._waiting.append((line, writer))
         return line
 
-    async def let_pass(self, seconds: float = 30) -> str:
+    async def let_pass(self, seconds: float = 60) -> str:
         """Let the next arrival continue; return its line."""
         line = await self.arrival(seconds)
         self.open()

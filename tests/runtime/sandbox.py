@@ -83,7 +83,7 @@ class Environment:
         self._reading = asyncio.create_task(self._read_log(log))
         self._started.set()
 
-    async def until(self, condition: Callable[[Environment], bool], seconds: float = 30) -> None:
+    async def until(self, condition: Callable[[Environment], bool], seconds: float = 60) -> None:
         """Return when the condition holds of this environment."""
         async with asyncio.timeout(seconds), self.changed:
             await self.changed.wait_for(lambda: condition(self))

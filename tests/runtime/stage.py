@@ -194,7 +194,7 @@ class Stage:
 async def frozen(environment: Environment) -> None:
     """Return when the environment waits for an invocation, and its process is stopped."""
     await environment.until(lambda e: e.idle)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not is_stopped(environment.process.pid):
             await asyncio.sleep(0.005)
 

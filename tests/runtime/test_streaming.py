@@ -160,7 +160,7 @@ async def test_several_environments_serve_at_once(layer: Path, gate: Gate) -> No
         Emulator(
             layer, FUNCTIONS / "plain", "app.handler", python=sys.executable, environ=environ, environments=3
         ) as function,
-        httpx.AsyncClient(timeout=30) as http,
+        httpx.AsyncClient(timeout=60) as http,
     ):
         asking = [asyncio.create_task(http.get(f"{function.url}/stream?n=1")) for _ in range(3)]
         assert [await gate.arrival() for _ in range(3)] == ["event 0"] * 3  # all at once

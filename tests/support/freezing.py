@@ -15,7 +15,7 @@ async def freeze(pid: int, folder: Path) -> None:
 
     Otherwise no other process could write to them (docs/DELIVERY.md).
     """
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             os.kill(pid, signal.SIGSTOP)
             while not is_stopped(pid):

@@ -50,7 +50,7 @@ async def answer_of(gateway: httpx.AsyncClient, name: str, to: str = "/") -> str
     begun = await gateway.get("/api/auth/login", params={"to": to})
     assert begun.status_code == 303, begun.text
     callback = str(gateway.base_url.join("/api/auth/callback"))
-    async with httpx.AsyncClient(timeout=20) as browser:
+    async with httpx.AsyncClient(timeout=60) as browser:
         address, answer = begun.headers["location"], await browser.get(begun.headers["location"])
         while True:
             if answer.is_redirect:

@@ -70,7 +70,7 @@ class Stack:
         killed = await self.pid_of(name)
         assert killed is not None, f"{name} does not run"
         os.kill(killed, signal.SIGKILL)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while await self.pid_of(name) in (killed, None):
                 await asyncio.sleep(0.05)
 

@@ -38,5 +38,5 @@ async def asked(answer: Answer, tls: Path | None = None) -> AsyncIterator[tuple[
     server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=serving)
     url = f"http{'s' if tls else ''}://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
     transport = HTTPTransport(trusted)
-    async with server, httpx.AsyncClient(transport=transport, timeout=10) as client:
+    async with server, httpx.AsyncClient(transport=transport, timeout=60) as client:
         yield client, url

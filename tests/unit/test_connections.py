@@ -95,7 +95,7 @@ async def test_a_server_that_only_talks_does_not_put_a_write_timeout_off() -> No
 
     connection = Connection()
     connection.connection_made(Full())
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         writing = asyncio.ensure_future(connection.write(b"x" * 20_000, timeout=0.1))
         while not writing.done():
             connection.data_received(b"x")

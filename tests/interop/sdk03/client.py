@@ -54,7 +54,7 @@ async def read(events: AsyncIterator[Any]) -> dict[str, Any]:
 
 
 async def main(url: str) -> None:
-    async with httpx.AsyncClient(timeout=20) as http:
+    async with httpx.AsyncClient(timeout=60) as http:
         card = await A2ACardResolver(http, url).get_agent_card()
         schemes = {name: scheme.root.type for name, scheme in (card.security_schemes or {}).items()}
         tell("card", name=card.name, version=card.protocol_version, url=card.url)
