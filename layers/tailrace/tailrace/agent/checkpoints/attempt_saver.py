@@ -150,7 +150,7 @@ class AttemptSaver(BaseCheckpointSaver[Any]):
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
         namespace = config["configurable"].get("checkpoint_ns", "")
-        if metadata["source"] == "input":  # A subgraph with `checkpointer=True` gets one in each call.
+        if metadata.get("source") == "input":  # A subgraph with `checkpointer=True` gets one in each call.
             self._bases[namespace] = metadata["step"] - 1
         base = self._bases.get(namespace, NO_STEP)
         seq = await self._flush(namespace, None, _nodes_ran(checkpoint, metadata, base))
@@ -162,7 +162,7 @@ class AttemptSaver(BaseCheckpointSaver[Any]):
         saving = self._inner.aput(config, checkpoint, marked, new_versions)
         if self._begun is None or namespace:
             saved = await saving
-        elif metadata["source"] == "input":
+        elif metadata.get("source") == "input":
             self._first = asyncio.ensure_future(saving)
             saved = {"configurable": {**config["configurable"], "checkpoint_id": checkpoint["id"]}}
         else:
