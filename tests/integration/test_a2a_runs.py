@@ -240,8 +240,8 @@ async def test_many_cancels_at_once_cancel_once() -> None:
 async def test_a_cancel_reaches_a_run_in_another_process() -> None:
     # A second AgentApp that shares only the log stands for another process.
     log = in_process.new_log()
-    settings = Settings(log="memory", lease_s=0.4, renew_s=0.05)
-    async with agent(hello_world(asyncio.Event()), log=log, lease_s=0.4, renew_s=0.05) as runner:
+    settings = Settings(log="memory", renew_s=0.05)
+    async with agent(hello_world(asyncio.Event()), log=log, renew_s=0.05) as runner:
         other = AgentApp(hello_world(), CARD, settings=settings, log=log)
         async with serve(other) as url:
             task_id = await waiting(runner)

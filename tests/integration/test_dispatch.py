@@ -153,7 +153,7 @@ async def test_a_minimal_answer_to_a_cancel_says_that_the_task_is_cancelled_in_a
         await asyncio.Event().wait()
 
     log, builder = LateHeads(), StateGraph(MessagesState).add_node("step", step).add_edge(START, "step")
-    async with agent(builder, log=log, lease_s=1.0, renew_s=0.1) as runner, agent(builder, log=log) as other:
+    async with agent(builder, log=log, renew_s=0.1) as runner, agent(builder, log=log) as other:
         task_id = (await runner.begin("go"))["id"]
         shown = await other.result("CancelTask", {"id": task_id}, prefer="return=minimal")
         log.may_show.set()

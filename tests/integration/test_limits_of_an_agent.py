@@ -59,8 +59,17 @@ async def stored(served: Agent) -> int:
     return int((await served.result("ListTasks", {}))["totalSize"])
 
 
-async def test_a_start_that_hangs_gives_its_slot_to_others_and_costs_the_task_a_try() -> None:
+async def test_a_start_that_hangs_gives_its_slot_to_others_and_costs_the_task_a_try(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     log, asked, answers = MemoryLog(), threading.Event(), threading.Event()
+    stall_s, made, starts = 599.0, asyncio.timeout, list[asyncio.Timeout]()
+
+    def timeout(delay: float | None) -> asyncio.Timeout:
+        limit = made(delay)
+        if delay == stall_s:  # it limits a start
+            starts.append(limit)
+        return limit
 
     def thread(request: Request) -> str:
         if request.text == "hang":
@@ -70,12 +79,14 @@ async def test_a_start_that_hangs_gives_its_slot_to_others_and_costs_the_task_a_
 
     options = {"max_tasks": 1, "thread": thread}
     try:
-        async with agent(hello_world(), log=log, options=options, stall_s=1, lease_s=1, renew_s=0.2) as served:
+        async with agent(hello_world(), log=log, options=options, stall_s=stall_s) as served:
+            monkeypatch.setattr(asyncio, "timeout", timeout)
             hanging = {"message": message("hang", messageId="m-1"), **NOW}
             sending = asyncio.create_task(served.call("SendMessage", hanging))
             await asyncio.to_thread(asked.wait)
             refused = await served.call("SendMessage", {"message": message("go", messageId="m-2")})
             assert refused["error"]["code"] == -32603
+            starts[0].reschedule(0)  # its time is over
             await sending
             done = await served.result("SendMessage", {"message": message("go", messageId="m-3")})
             assert done["task"]["status"]["state"] == DONE
