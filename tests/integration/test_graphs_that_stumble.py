@@ -83,6 +83,34 @@ async def test_the_text_of_a_failed_try_is_taken_back(writes_at_last: bool) -> N
     assert artifact_text(events, "notes") == left[1]
 
 
+@pytest.mark.parametrize("called", [True, False], ids=["called by the node", "is the node"])
+@pytest.mark.parametrize("deeper", [True, False])
+async def test_what_the_steps_inside_a_failed_try_wrote_is_taken_back(called: bool, deeper: bool) -> None:
+    tries = [0]
+
+    async def flaky(_: State) -> State:
+        tries[0] += 1
+        write(f"try {tries[0]}. ")
+        return {"x": tries[0]}
+
+    async def fails(state: State) -> None:
+        write("last. ")
+        if state["x"] < 3:
+            raise ConnectionError("flaky")
+
+    inner = StateGraph(State).add_sequence([flaky, fails]).add_edge(START, "flaky").compile()
+    outer = single(inner).compile()
+
+    async def node(state: State) -> None:
+        write("node. ")
+        await outer.ainvoke(state)
+
+    retry = RetryPolicy(initial_interval=0.01, max_attempts=5)
+    graph = single(node if called else outer, retry_policy=retry)
+    events = await run(single(graph.compile()) if deeper else graph)
+    assert artifact_text(events) == ("node. " if called else "") + "try 3. last. "
+
+
 # Caches
 
 

@@ -77,6 +77,8 @@ class Translator:
         self._failed_steps: set[str] = set()
         # All steps so far, with those that they are inside.
         self._around = {step.id: step.parent for step in takeover.history.steps.values()}
+        # In which try of the step around it a step has begun, if that was in this attempt.
+        self._within_try: dict[str, int] = {}
         self.delegated = delegated
         self.barrier = NodeBarrier()
         self._questions: dict[str, Question] = {}
@@ -247,6 +249,7 @@ class Translator:
         unfinished = details.error is not None or details.interrupted is not None
         if not unfinished and (tried := self.callbacks.tries[step]) > 1:
             self._take_back(step, tried)
+            self._texts.take_back(lambda each: each.message is None and self._is_within(each.step, step, before=tried))
         self._end_inside(details)
         self._speech.step_ended(step, task["result"], failed=unfinished)
         self._end(details)
@@ -275,6 +278,8 @@ class Translator:
         self._nodes[around][details.step] = details
         self._parents[details.step] = around
         self._around[details.step] = details.parent
+        if details.parent is not None:
+            self._within_try[details.step] = self.callbacks.tries[details.parent]
         self._writer.status("node_start", details)
 
     def _parent_of(self, step: str, around: str | None) -> str | None:
@@ -292,13 +297,14 @@ class Translator:
             self._texts.take_back(lambda each: each.message is None and self._is_within(each.step, step))
             self._speech.step_ended(step, None, failed=False)
 
-    def _is_within(self, step: str | None, outer: str) -> bool:
-        """Whether a step is the step `outer` or inside it."""
+    def _is_within(self, step: str | None, outer: str, *, before: int | None = None) -> bool:
+        """Whether a step is the step `outer` or inside it; with `before`, whether it is inside an earlier try of it."""
         seen = set[str | None]()  # A step would enclose itself only in a damaged log.
+        inner: str | None = None
         while step != outer and step is not None and step not in seen:
             seen.add(step)
-            step = self._around.get(step)
-        return step == outer
+            inner, step = step, self._around.get(step)
+        return step == outer and (before is None or self._within_try.get(inner or "", before) < before)
 
     def cached(self, step: str) -> None:
         """Emit the end of a step that LangGraph has answered from its cache: the stream has only its start."""
