@@ -14,6 +14,7 @@ from langgraph.callbacks import GraphCallbackHandler, GraphInterruptEvent
 from langgraph.errors import GraphBubbleUp, GraphInterrupt
 from langgraph.types import Command
 
+from tailrace.agent.block_files import file_of, is_file
 from tailrace.agent.graph_stream import GraphStream
 from tailrace.authoring.emission import EmittedArtifact, EmittedStatus
 from tailrace.authoring.emit import current_step, send, step_of
@@ -24,7 +25,7 @@ from tailrace.events import Details, Kind, Part, Usage, as_text, plain
 _ERROR_HANDLER = "node_error_handler"
 # Maximum length of a tool's arguments, of its result, and of a piece of a call, in characters.
 MAX_SHOWN = 16_384
-# Maximum length of a URL in a tool's result. A URL that has its content inside may be of any length.
+# Maximum length of a file's URL in a tool's result.
 _MAX_URL = 500
 
 
@@ -191,12 +192,11 @@ def shown_content(message: ToolMessage) -> tuple[str, int | None]:
 
 
 def _shown_block(block: Any) -> str:
-    kind = block["type"]
-    if isinstance(content := block.get("base64"), str):
-        return f"({kind}, {block.get('mime_type', 'of an unknown type')}, {len(content) * 3 // 4:,} bytes)"
-    if isinstance(url := block.get("url"), str):
-        return f"({kind}, {shorten(url, _MAX_URL)})"
-    return shown_of(block.get({"text": "text", "non_standard": "value"}.get(kind, ""), block))[0]
+    file = file_of(block) if is_file(block) else None
+    if file is not None:
+        where = f"{file.media_type}, {file.size:,} bytes" if file.url is None else shorten(file.url, _MAX_URL)
+        return f"({file.filename or file.kind}, {where})"
+    return shown_of(block.get({"text": "text", "non_standard": "value"}.get(block["type"], ""), block))[0]
 
 
 def _emit(kind: Kind, details: Details) -> None:

@@ -8,26 +8,23 @@ has given nothing else gives its state.
 from __future__ import annotations
 
 import base64
-import mimetypes
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage, convert_to_messages
 
+from tailrace.agent.block_files import file_of, is_file
 from tailrace.agent.graph import AgentGraph
 from tailrace.agent.recovery.takeover import Takeover
 from tailrace.agent.structure import has_output_schema, result_keys
 from tailrace.authoring.emission import RESPONSE
 from tailrace.errors import TailraceError
 from tailrace.events import Part, plain
-from tailrace.inputs.decode import bytes_of
+from tailrace.inputs.media_types import UNKNOWN
 
 _MESSAGES, _STRUCTURED = "messages", "structured_response"
-_FILES = ("image", "audio", "video", "file")
-_BYTES = "application/octet-stream"
 
 
 class Outcome(msgspec.Struct):
@@ -151,48 +148,21 @@ def _files(message: BaseMessage) -> dict[str, Part]:
 
 def _named_files(message: BaseMessage) -> Iterator[tuple[str, Part]]:
     counts: Counter[str] = Counter()
-    for block in message.content_blocks:
-        kind, content, url = block["type"], block.get("base64"), block.get("url")
-        if kind not in _FILES or not (content or url):
-            continue
+    for block in filter(is_file, message.content_blocks):
+        kind = block["type"]
         counts[kind] += 1
         name = f"{kind}-{counts[kind]}"
-        if isinstance(content, str):
-            content = "".join(content.split())  # MIME's base64 has lines
-        if content and not _is_base64(content):  # a reader of A2A may refuse the whole event for it
+        file = file_of(block)
+        if file is None:
             yield name, Part(data=plain(block, f"The file {name!r}"))
-            continue
-        media_type = str(block.get("mime_type") or _guessed(url))
-        part = Part(filename=f"{name}{_extension(media_type)}", media_type=media_type)
-        part.raw, part.url = (str(content), None) if content else (None, str(url))
-        yield name, part
-
-
-def _is_base64(content: Any) -> bool:
-    try:
-        return isinstance(content, str) and bool(bytes_of(content))
-    except ValueError:
-        return False
-
-
-def _guessed(url: Any) -> str:
-    """The media type that the end of a URL's path stands for."""
-    try:
-        path = urlsplit(url).path if isinstance(url, str) else ""
-    except ValueError:  # a model may write anything
-        path = ""
-    return mimetypes.guess_type(path)[0] or _BYTES
-
-
-def _extension(media_type: str) -> str:
-    """The extension of files of this type; Python knows some types, like audio/wav, by their older names only."""
-    known = mimetypes.guess_extension
-    return "" if media_type == _BYTES else known(media_type) or known(media_type.replace("/", "/x-", 1)) or ""
+        else:
+            filename = file.filename or f"{name}{file.extension}"
+            yield name, Part(raw=file.base64, url=file.url, filename=filename, media_type=file.media_type)
 
 
 def _part(name: str, value: Any) -> Part:
     if isinstance(value, str):
         return Part(text=value)
     if isinstance(value, bytes):
-        return Part(raw=base64.b64encode(value).decode(), media_type=_BYTES, filename=name)
+        return Part(raw=base64.b64encode(value).decode(), media_type=UNKNOWN, filename=name)
     return Part(data=plain(value, f"The result {name!r}"))
