@@ -88,6 +88,11 @@ def test_a_package_whose_modules_use_it_is_imported_as_ever(package: Package) ->
     assert waiting.second == 2
 
 
+def test_a_name_that_a_package_finds_itself_is_found(package: Package) -> None:
+    waiting = package("def __getattr__(name): return name.upper()")
+    assert waiting.late == "LATE"
+
+
 def test_a_name_that_a_package_does_not_have_is_an_attribute_error(package: Package) -> None:
     waiting = package("value = 1")
     with pytest.raises(AttributeError, match="module 'waiting' has no attribute 'nothing'"):

@@ -56,10 +56,12 @@ class _OnFirstUse(Loader):
                     except BaseException:
                         runs = False
                         raise
-            try:
-                return vars(module)[name]
-            except KeyError:
-                raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}") from None
+            names = vars(module)
+            if name in names:
+                return names[name]
+            if (own := names["__getattr__"]) is not missing:  # the package finds some of its names itself
+                return own(name)
+            raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
 
         vars(module)["__getattr__"] = missing
 
