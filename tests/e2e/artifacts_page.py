@@ -27,10 +27,10 @@ import { TakeAlong } from "./take-along.js";
 import { applyEvent, isRunning, newTask } from "./task-state.js";
 
 // What tests replace.
-const { fetch, setTimeout } = window;
+const { fetch } = window;
 const page = document.body.innerHTML;
 window.begin = () => {
-  Object.assign(window, { fetch, setTimeout, runs: 0, refusal: "" });
+  Object.assign(window, { fetch, runs: 0, refusal: "" });
   document.body.innerHTML = page;
   const task = newTask();
   const artifacts = new ArtifactsView();
@@ -89,11 +89,6 @@ async def begin(page: Page, *, parts: list[dict[str, Any]] | None = None) -> Non
     task = {"id": "42-and-more", "contextId": "c-1", "status": {"state": "TASK_STATE_WORKING"}, "history": [request]}
     metadata = {EXTENSION: {"agent": "cook", "kind": "state", "ts": 1}}
     await apply(page, {"task": {**task, "metadata": metadata}})
-
-
-async def stop_timers(page: Page) -> None:
-    """What a button says for two seconds stays, so that no test depends on when it looks."""
-    await page.evaluate("window.setTimeout = () => 0")
 
 
 async def apply(page: Page, *results: dict[str, Any]) -> None:

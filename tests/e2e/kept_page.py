@@ -69,8 +69,14 @@ async def lent(page: Page) -> AsyncIterator[Page]:
     with errors_of(page) as errors:
         yield page
     await page.unroute_all(behavior="ignoreErrors")
+    await page.evaluate("window.setTimeout = window.setTimeout.real ?? window.setTimeout")
     await _reset_window(page)
     assert errors == []
+
+
+async def stop_timers(page: Page) -> None:
+    """What a button says for two seconds stays, so that no test depends on when it looks."""
+    await page.evaluate("window.setTimeout = Object.assign(() => 0, { real: window.setTimeout })")
 
 
 @contextlib.contextmanager

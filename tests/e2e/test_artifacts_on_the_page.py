@@ -12,7 +12,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from tests.e2e.actions import answer, applied, newest, open_work, say, send, state
-from tests.e2e.artifacts_page import stop_timers
+from tests.e2e.kept_page import stop_timers
 from tests.support.browser import needs_chromium
 from tests.support.processes import Stack
 

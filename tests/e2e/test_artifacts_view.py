@@ -12,8 +12,8 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Locator, Page, expect
 
-from tests.e2e.artifacts_page import apply, artifact, begin, ended, stop_timers
-from tests.e2e.kept_page import lent
+from tests.e2e.artifacts_page import apply, artifact, begin, ended
+from tests.e2e.kept_page import lent, stop_timers
 from tests.support.browser import needs_chromium
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), needs_chromium]

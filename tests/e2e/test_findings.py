@@ -24,7 +24,7 @@ from tests.e2e.findings_cases import (
     opened,
     samples,
 )
-from tests.e2e.kept_page import lent
+from tests.e2e.kept_page import lent, stop_timers
 from tests.support.axe import violations
 from tests.support.browser import needs_chromium
 from tests.support.processes import ROOT
@@ -148,6 +148,7 @@ async def test_a_row_opens_to_lines_that_can_be_copied(page: Page) -> None:
     await expect(details).to_contain_text("First seen at 12:41:46; 353 lines since then.")
     for words in ("app.log", LINE, "GET /", "logs", "ERROR"):
         await expect(details).to_contain_text(words)
+    await stop_timers(page)
     # Pages that are not on https have no clipboard.
     await details.get_by_role("button", name="Copy line").first.click()
     await expect(details.get_by_role("button", name="Copying is not allowed here")).to_be_visible()

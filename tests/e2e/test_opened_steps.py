@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Locator, Page, Route, expect
 
-from tests.e2e.kept_page import lent
+from tests.e2e.kept_page import lent, stop_timers
 from tests.e2e.model_events import artifact, open_modules, status, task
 from tests.support.axe import violations
 from tests.support.browser import needs_chromium
@@ -272,6 +272,7 @@ async def test_the_triangle_folds_the_children(page: Page) -> None:
 
 async def test_text_is_copied_whole(page: Page) -> None:
     await draw(page, EVENTS)
+    await stop_timers(page)
     await row(page, "search").click()
     for title, text in [("Output", "three eggs"), ("Input", '{"q": "eggs"}'), ("Progress", "looking\nlooking again")]:
         await page.get_by_role("button", name=f"Copy: {title}").click()

@@ -16,8 +16,8 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, Route, expect
 
-from tests.e2e.artifacts_page import ORIGIN, apply, artifact, begin, ended, opened, stop_timers
-from tests.e2e.kept_page import lent
+from tests.e2e.artifacts_page import ORIGIN, apply, artifact, begin, ended, opened
+from tests.e2e.kept_page import lent, stop_timers
 from tests.support.browser import needs_chromium
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), needs_chromium]

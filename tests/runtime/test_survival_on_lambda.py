@@ -46,8 +46,8 @@ async def test_a_run_longer_than_its_functions_timeout_is_one_dense_stream(layer
     assert {(each.function, each.qualifier) for each in sent} == {("many_steps", "live")}
     assert all(meta["reason"] == "handoff" and not meta["supersedes"] for meta in attempts)
     senders = [each.sender.environment for each in sent if each.sender is not None]
-    assert len(senders) == len(sent)
-    # The gateway sends the new task, and may send one whose next attempt is late.
+    # The gateway sends the new task, and may send one whose next attempt is late. That is without the trace that tells
+    # its sender if the viewer's invocation ends meanwhile.
     assert senders[0] in gateways
     worked = [environment for environment in senders if environment not in gateways]
     assert len(hand_offs) == len(attempts) == len(worked) >= 3
