@@ -54,7 +54,7 @@ try {
   await page.goto(url);
   await press(named("sample-button"));
   await shows(newest(named("answer"), "completed"), "What happened");
-  await page.waitForSelector("::-p-aria([name='Findings'][role='region'])", { visible: true });
+  await shows(named("findings"), "Findings");
   say("report", { findings: await page.$$eval(named("finding"), (findings) => findings.length) });
 
   await press(named("take-along-menu"));
@@ -73,7 +73,7 @@ try {
   await shows(newest(named("answer"), "completed"), "You picked green.");
   say("question answered");
 
-  await send("slow 4000");
+  await send("lines 10, 10 before never");
   await shows(newest(named("answer"), "working"), "line 3");
   await press(named("cancel-button"));
   await press(`${newest(named("work"), "canceled")} > summary`);
