@@ -44,16 +44,20 @@ class Place:
     row: int
 
 
-async def test_a_question_s_whole_value_is_data_beside_its_text() -> None:
+@pytest.mark.parametrize("key", ["question", "message"])
+async def test_a_question_s_whole_value_is_data_beside_its_text_which_has_all_that_there_is_to_judge(key: str) -> None:
     value = {
-        "question": "Take these?",
         "limits": Limits(size=2, price=Decimal("1.5")),
+        key: "Take these?",
         "place": Place(3),
         "x": "y" * 900,
+        "options": ["yes", "no"],
     }
     async with agent(graph(buy=asks("buy", value))) as served:
         task = await send(served)
-    assert task["status"]["message"]["parts"][0] == {"text": "Take these?"}
+    text = task["status"]["message"]["parts"][0]["text"]
+    facts = ['limits: {"size":2,"price":"1.5"}', 'place: {"row":3}', f"x: {'y' * 900}"]
+    assert text.splitlines() == ["Take these?", *facts, "• yes", "• no"]
     (question,) = questions(task)
     assert question["value"]["x"] == "y" * 900
     assert question["value"]["limits"] == {"size": 2, "price": "1.5"}

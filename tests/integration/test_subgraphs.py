@@ -149,7 +149,7 @@ async def test_a_question_from_a_subgraph_is_asked_and_answered() -> None:
     async with agent(graph(outer=graph(ask).compile())) as served:
         task = (await served.result("SendMessage", {"message": message("hello")}))["task"]
         text, data = task["status"]["message"]["parts"]
-        assert (task["status"]["state"], text) == (ASKED, {"text": "Which?"})
+        assert (task["status"]["state"], text) == (ASKED, {"text": "Which?\nchoices: [1,2]"})
         (asked,) = data["data"]["interrupts"]
         assert (asked["value"], asked["node"]) == ({"question": "Which?", "choices": [1, 2]}, "ask")
         reply = message("two", taskId=task["id"])

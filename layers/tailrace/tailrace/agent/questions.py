@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 
 # The keys of an interrupt's value that may hold the URL where the user signs in.
 _AUTH_KEYS = ("auth_url", "auth")
+# The keys of an interrupt's value that may hold the question in words.
+_WORDS = ("question", "description", "message", "prompt")
+# The keys that are not shown as they are: of options, of breakpoints, and of questions that are passed on.
+_APART = {"options", "breakpoint", "nodes"}
+_PASSED_ON = {"agent", "delegated", "refused"}
 # Maximum length of a value that is shown as JSON.
 _SHOWN = 500
 
@@ -92,13 +97,16 @@ def _own_text_of(question: Question) -> str:
         return decision_text(value)
     if isinstance(value, str):
         return value
-    words = value.get("question", value.get("description")) if isinstance(value, dict) else None
-    if words is None:
+    key = next((each for each in _WORDS if isinstance(value.get(each), str)), None) if isinstance(value, dict) else None
+    if key is None:
         return _shown(value)
-    lines = [_shown(words)]
+    url = auth_url_in(question)
+    apart = {key} | _APART | (_PASSED_ON if place_of(question) is not None else set())
+    others = [(name, each) for name, each in value.items() if name not in apart and not (url and each == url)]
+    lines = [value[key], *(f"{name}: {each if isinstance(each, str) else _shown(each)}" for name, each in others)]
     if options := value.get("options"):
         lines += [f"• {_shown(option)}" for option in options] if isinstance(options, list) else [_shown(options)]
-    if url := auth_url_in(question):
+    if url:
         lines.append(url)
     return "\n".join(lines)
 
