@@ -7,6 +7,7 @@
 
 import { dataOf, textOf } from "./messages.js";
 
+const HANDLER = /^__(?:default_)?error_handler__/; // LangGraph's names of error handlers
 const ROW_KINDS = ["node_start", "tool_start", "attempt", "handoff"]; // events that may add a row
 const MAX_SAID = 20_000; // characters of one message or one call: the newest
 const MAX_LINE = 2_000; // characters of a line of the log
@@ -149,11 +150,12 @@ function startStep(task, metadata, parent, ts, text) {
     return setStepState(task, previous, "running", null);
   }
   // A node that asked and runs again under a new id has its answer.
-  for (const asking of parent.waiting?.get(metadata.name) ?? []) setStepState(task, asking, "done", asking.end);
+  const kind = metadata.kind === "tool_start" ? "tool" : "node";
+  const name = shownName(metadata.name ?? kind);
+  for (const asking of parent.waiting?.get(name) ?? []) setStepState(task, asking, "done", asking.end);
   // A superseded step keeps its row when its id is used again.
   if (previous) task.steps.set(`${previous.id} until ${task.seq}`, previous);
-  const kind = metadata.kind === "tool_start" ? "tool" : "node";
-  const step = newStep(metadata.step, kind, metadata.name ?? kind, metadata.agent ?? parent.agent, parent, ts);
+  const step = newStep(metadata.step, kind, name, metadata.agent ?? parent.agent, parent, ts);
   step.attempt = metadata.attempt ?? task.attempt;
   step.text = text;
   step.input = metadata.input ?? "";
@@ -162,6 +164,12 @@ function startStep(task, metadata, parent, ts, text) {
   task.counts.steps += 1;
   noteEvent(task, step);
   addStep(task, step);
+}
+
+/** The name of a node for people; the terminal's is in tailrace/naming.py. @param {string} name */
+function shownName(name) {
+  const node = name.replace(HANDLER, "");
+  return node === name ? name : node ? `error handler of ${node}` : "error handler";
 }
 
 function finishStep(task, step, metadata, ts, text) {

@@ -42,6 +42,22 @@ async def test_nodes_and_tools_have_their_input_output_and_times(modules_page: P
     assert await model(modules_page, events, "task.counts") == {"agents": 1, "steps": 2, "superseded": 0}
 
 
+async def test_an_error_handler_is_named_in_words_and_goes_on_under_that_name(modules_page: Page) -> None:
+    events = [
+        status("node_start", step="f", name="fetch"),
+        status("node_end", step="f", name="fetch", error="no line"),
+        status("node_start", step="h", parent="f", name="__error_handler__fetch"),
+        status("node_end", step="h", parent="f", name="__error_handler__fetch", interrupted=True),
+        status("node_start", step="i", parent="f", name="__error_handler__fetch"),
+        status("node_start", step="d", name="__default_error_handler__"),
+    ]
+    assert (await model(modules_page, events, ROWS))[2:] == [
+        ["node", "error handler of fetch", "cook", "done", "fetch"],
+        ["node", "error handler of fetch", "cook", "running", "fetch"],
+        ["node", "error handler", "cook", "running", "cook"],
+    ]
+
+
 async def test_a_step_that_fails_has_its_error(modules_page: Page) -> None:
     events = [status("tool_start", step="t", name="search"), status("tool_complete", step="t", error="no network")]
     assert await model(modules_page, events, "[step('t').state, step('t').error]") == ["failed", "no network"]

@@ -43,6 +43,13 @@ def test_steps_are_nested_end_with_their_time_and_are_void_when_superseded() -> 
     assert view.add(event("node_end", step="9", name="plan", error="it\nbroke")) == ["✗ a · plan: it broke"]
 
 
+def test_an_error_handler_is_named_in_words() -> None:
+    view = RunView()
+    view.add(event("node_start", step="1", name="__error_handler__fetch"))
+    view.add(event("node_start", step="2", name="__default_error_handler__"))
+    assert [step.title for step in view.steps.values()] == ["a · error handler of fetch", "a · error handler"]
+
+
 def test_progress_that_counts_moves_and_only_its_last_stays() -> None:
     view = RunView()
     view.add(event("node_start", step="1", name="read"))

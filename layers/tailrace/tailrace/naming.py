@@ -1,4 +1,4 @@
-"""Agents' names: which are allowed, and how they are written in file names and URL paths.
+"""Names: which an agent may have, how they are written in file names and URL paths, and how a node's is shown.
 
 Events, the log and TAILRACE_DISPATCH contain the name as it is.
 """
@@ -13,6 +13,8 @@ from tailrace.errors import ConfigError
 _MAX_LENGTH = 64
 # These have a meaning in paths and in TAILRACE_DISPATCH.
 _RESERVED = frozenset("/\\,=")
+# LangGraph's names of a node's error handler, and of the one for all nodes.
+_ERROR_HANDLER, _DEFAULT_HANDLER = "__error_handler__", "__default_error_handler__"
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -26,6 +28,18 @@ def check_agent_name(name: str) -> None:
     if not fits or _RESERVED & set(name):
         right = f"1 to {_MAX_LENGTH} printable characters without / \\ , = and without blanks at its ends"
         raise ConfigError("The agent's name (AgentCard.name)", name, right)
+
+
+def is_error_handler(node: str) -> bool:
+    """Whether LangGraph has made the node of an error handler."""
+    return node.startswith((_ERROR_HANDLER, _DEFAULT_HANDLER))
+
+
+def shown_name(node: str) -> str:
+    """The name of a node for people. The page's is in frontend/steps.js."""
+    if node.startswith(_DEFAULT_HANDLER):
+        return "error handler"
+    return f"error handler of {node.removeprefix(_ERROR_HANDLER)}" if node.startswith(_ERROR_HANDLER) else node
 
 
 def plain_name(name: str) -> str:

@@ -45,6 +45,7 @@ from tailrace.config import Settings
 from tailrace.errors import EventTooLarge, Fenced, LogUnavailable, Rejected, TailraceError
 from tailrace.events import INTERRUPTED, NO_DETAILS, TERMINAL, Cost, Details, State
 from tailrace.log import Batch, EventLog, Head
+from tailrace.naming import shown_name
 from tailrace.stores.units import Units, counting
 from tailrace.stream.broadcast import Feeds
 from tailrace.stream.writer import Writer
@@ -308,7 +309,7 @@ class Attempt:
         except BaseException as error:  # whatever the author's code raises fails this task and nothing else
             self._error = type(error).__name__
             logger.error("task %s failed:\n%s", self.task_id, traceback.format_exc())
-            where = f" in {translator.node}" if translator.node else ""
+            where = f" in {shown_name(translator.node)}" if translator.node else ""
             why = [words_of(error), agent.lacks(takeover.history.messages, error)]
             return Reached("TASK_STATE_FAILED", f"The agent failed{where}: {'. '.join(filter(None, why))}")
         finally:

@@ -33,10 +33,9 @@ from tailrace.authoring.emission import EmittedArtifact, EmittedStatus, EmittedT
 from tailrace.authoring.emit import places_in
 from tailrace.errors import EventTooLarge, NotJson, TailraceError, TooDeep, shorten
 from tailrace.events import DelegatedTask, Details, Usage, plain
+from tailrace.naming import is_error_handler
 from tailrace.stream.writer import Writer
 
-# How LangGraph's names of error handlers begin: of one node's, and of the one for all nodes.
-_ERROR_HANDLERS = ("__error_handler__", "__default_error_handler__")
 # Maximum length of an error of a node. It is for showing.
 _SHOWN = 500
 
@@ -229,7 +228,7 @@ class Translator:
             self.barrier.end(step)
             return
         if "triggers" in task:
-            if task["name"].startswith(_ERROR_HANDLERS):
+            if is_error_handler(task["name"]):
                 return  # `_error_handler` emits its start, also where LangGraph has one: after a takeover.
             if namespace and namespace[-1].isdecimal():
                 details.graph = int(namespace[-1])

@@ -11,6 +11,7 @@ from tailrace.cli.escaping import one_line, safe
 from tailrace.client import Event
 from tailrace.client.event import GAP, SNAPSHOT
 from tailrace.events import Metadata
+from tailrace.naming import shown_name
 
 
 @dataclass
@@ -78,7 +79,7 @@ class RunView:
 
     def _title(self, event: Event) -> str:
         word = "tool " if event.kind.startswith("tool") else ""
-        return f"{one_line(event.agent, 40)} · {word}{one_line(event.details.name or '', 60)}"
+        return f"{one_line(event.agent, 40)} · {word}{one_line(shown_name(event.details.name or ''), 60)}"
 
     def _ended(self, event: Event) -> list[str]:
         details = event.details
