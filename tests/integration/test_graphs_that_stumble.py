@@ -111,6 +111,30 @@ async def test_what_the_steps_inside_a_failed_try_wrote_is_taken_back(called: bo
     assert artifact_text(events) == ("node. " if called else "") + "try 3. last. "
 
 
+@pytest.mark.parametrize("deeper", [True, False])
+async def test_what_the_tasks_that_a_failed_try_has_called_wrote_is_taken_back(deeper: bool) -> None:
+    tries = [0]
+
+    @task
+    async def inner() -> None:
+        write(f"inner {tries[0]}. ")
+
+    @task
+    async def outer() -> None:
+        write(f"outer {tries[0]}. ")
+        await inner()
+
+    @entrypoint(retry_policy=RetryPolicy(initial_interval=0.01, max_attempts=5))
+    async def workflow(_: Any) -> None:
+        tries[0] += 1
+        await outer()
+        if tries[0] < 3:
+            raise ConnectionError("flaky")
+
+    events = await run(single(workflow) if deeper else workflow)
+    assert artifact_text(events) == "outer 3. inner 3. "
+
+
 # Caches
 
 

@@ -40,6 +40,7 @@ class RunCallbacks(AsyncCallbackHandler, GraphCallbackHandler):
     - `at_breakpoint`: whether the run has stopped at a breakpoint.
     - `ran`: the steps whose node was really called. A step that is not among them was answered from LangGraph's cache.
     - `tries`: by step, how often its node was started.
+    - `callers`: by the step of a `@task`, the step that has called it, and in which try of that.
     - `failed`: the ids of messages whose model stopped with an error.
     """
 
@@ -56,7 +57,7 @@ class RunCallbacks(AsyncCallbackHandler, GraphCallbackHandler):
         self.failed: set[str] = set()
         self._root: Any = None
         self._nodes: dict[Any, str] = {}
-        self._calls: set[str] = set()  # the steps that are a `@task`, which a node has called
+        self.callers: dict[str, tuple[str | None, int]] = {}
         self._running: dict[str, str] = {}  # by step, its checkpoint namespace
         self._tools: dict[Any, Details] = {}
         self._messages: dict[Any, str] = {}
@@ -90,7 +91,8 @@ class RunCallbacks(AsyncCallbackHandler, GraphCallbackHandler):
             self.tries[step] += 1
             path = metadata.get("langgraph_path") or (None,)
             if path[-1] is True:
-                self._calls.add(step)
+                caller = step_of(namespace.rpartition("|")[0])
+                self.callers[step] = caller, self.tries[caller or ""]
             elif self.tries[step] == 1 and _ERROR_HANDLER in path:
                 self._parts.error_handler_began(namespace, metadata["langgraph_node"])
 
@@ -102,7 +104,7 @@ class RunCallbacks(AsyncCallbackHandler, GraphCallbackHandler):
     async def on_chain_error(self, error: BaseException, *, run_id: Any, **_: Any) -> None:
         step = self._nodes.pop(run_id, "")
         self._running.pop(step, None)
-        if isinstance(error, GraphInterrupt) and step in self._calls:
+        if isinstance(error, GraphInterrupt) and step in self.callers:
             self._parts.call_asks(step, error.args[0])
 
     async def on_interrupt(self, event: GraphInterruptEvent) -> None:

@@ -297,13 +297,16 @@ class Translator:
             self._speech.step_ended(step, None, failed=False)
 
     def _is_within(self, step: str | None, outer: str, *, before: int | None = None) -> bool:
-        """Whether a step is the step `outer` or inside it; with `before`, whether it is inside an earlier try of it."""
+        """Whether a step is the step `outer`, inside it, or a `@task` that it has called; with `before`, whether it is
+        that in an earlier try of `outer`.
+        """
         seen = set[str | None]()  # A step would enclose itself only in a damaged log.
-        inner: str | None = None
+        tried: int | None = None
         while step != outer and step is not None and step not in seen:
             seen.add(step)
-            inner, step = step, self._around.get(step)
-        return step == outer and (before is None or self._within_try.get(inner or "", before) < before)
+            within = self._around.get(step), self._within_try.get(step)
+            step, tried = self.callbacks.callers.get(step, within)
+        return step == outer and (before is None or (tried is not None and tried < before))
 
     def cached(self, step: str) -> None:
         """Emit the end of a step that LangGraph has answered from its cache: the stream has only its start."""
