@@ -11,7 +11,7 @@ import msgspec
 
 from tailrace.access.credential import Credential
 from tailrace.access.store import Credentials
-from tailrace.stores.sqlite import SQLiteFile, delete_expired
+from tailrace.stores.sqlite import SQLiteFile, expired
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS credentials (
@@ -109,7 +109,9 @@ class SQLiteCredentials(Credentials):
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         connection.executescript(_SCHEMA)
-        delete_expired(connection, dict.fromkeys(("credentials", "counts", "slots"), "ends <= ?"), self._clock())
+        tables = dict.fromkeys(("credentials", "counts", "slots"), "ends <= ?")
+        if deletion := expired(connection, tables, self._clock()):
+            deletion(connection)
 
 
 def _credential(row: tuple[str]) -> Credential:

@@ -33,7 +33,7 @@ from tailrace.log.packing import pack, unpack
 from tailrace.log.summaries.sqlite import SCHEMA as SUMMARIES
 from tailrace.log.summaries.sqlite import SQLiteSummaries
 from tailrace.stores.private import private_folder
-from tailrace.stores.sqlite import add_columns, as_store_damaged, connect_wal, delete_expired
+from tailrace.stores.sqlite import add_columns, as_store_damaged, connect_wal, expired
 from tailrace.stores.sqlite_worker import SQLiteWorker, close_all
 
 _SCHEMA = """
@@ -94,9 +94,9 @@ class SQLiteLog(EventLog):
             add_columns(connection, "heads", _ADDED_TEXTS, text=True)
             add_columns(connection, "conversations", CONVERSATIONS_ADDED)
             connection.executescript(_INDEX + CONVERSATIONS_INDEX)
-            delete_expired(connection, _EXPIRED, self._clock())
+            deletion = expired(connection, _EXPIRED, self._clock())
         connect = partial(connect_wal, self._path)
-        self._writer = SQLiteWorker("log-writer", connect, self._unavailable, transaction=True)
+        self._writer = SQLiteWorker("log-writer", connect, self._unavailable, transaction=True, first=deletion)
         self._reader = SQLiteWorker("log-reader", connect, self._unavailable)
         self.conversations = SQLiteConversations(
             self._writer.run, self._reader.run, ttl_s=self._ttl_s, clock=self._clock

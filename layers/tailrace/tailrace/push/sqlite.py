@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tailrace.push.store import Webhooks
 from tailrace.push.webhook import Webhook
-from tailrace.stores.sqlite import SQLiteFile, add_columns, delete_expired
+from tailrace.stores.sqlite import SQLiteFile, add_columns, expired
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS webhooks (
@@ -102,7 +102,8 @@ class SQLiteWebhooks(Webhooks):
     def _prepare(self, connection: sqlite3.Connection) -> None:
         connection.executescript(_SCHEMA)
         add_columns(connection, "webhooks", _ADDED)
-        delete_expired(connection, {"webhooks": "ttl <= ?"}, self._clock())
+        if deletion := expired(connection, {"webhooks": "ttl <= ?"}, self._clock()):
+            deletion(connection)
 
 
 def _hook(row: tuple[str, ...]) -> Webhook:

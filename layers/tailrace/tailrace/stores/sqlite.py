@@ -15,6 +15,8 @@ from tailrace.errors import LogUnavailable, StoreDamaged
 from tailrace.stores.private import private_database, private_folder
 
 T = TypeVar("T")
+# Deletes what has expired, on a connection to its file.
+Deletion = Callable[[sqlite3.Connection], None]
 
 # How long a process waits for another process's transaction, and the first and the longest pause between two tries.
 BUSY_S = 10.0
@@ -143,23 +145,27 @@ def add_columns(connection: sqlite3.Connection, table: str, names: Iterable[str]
                 connection.execute(f"ALTER TABLE {table} ADD COLUMN {name} {kind}")
 
 
-def delete_expired(connection: sqlite3.Connection, conditions: Mapping[str, str], limit: float | str) -> None:
-    """Delete the rows of each table for which its condition holds, whose question mark stands for `limit`.
+def expired(connection: sqlite3.Connection, conditions: Mapping[str, str], limit: float | str) -> Deletion | None:
+    """What deletes the rows of each table for which its condition holds; None if there are none.
 
-    Nobody sees these rows any more; their pages are used again. If there are none, nothing is written. If they cannot
-    be deleted now, as while another process writes, the next one that opens the file does it: nobody waits for this.
+    The question mark of a condition stands for `limit`. Nobody sees these rows any more; their pages are used again. If
+    they cannot be deleted, as while another process writes, the next one that opens the file does it: nobody waits.
     """
     rows = [f"FROM {table} WHERE {condition}" for table, condition in conditions.items()]
     if not any(connection.execute(f"SELECT 1 {each} LIMIT 1", (limit,)).fetchall() for each in rows):
-        return
-    [(busy_ms,)] = connection.execute("PRAGMA busy_timeout").fetchall()
-    connection.execute("PRAGMA busy_timeout = 0")
-    with contextlib.suppress(sqlite3.OperationalError):
-        connection.execute("BEGIN IMMEDIATE")
-        with connection:
-            for each in rows:
-                connection.execute(f"DELETE {each}", (limit,))
-    connection.execute(f"PRAGMA busy_timeout = {busy_ms}")
+        return None
+
+    def delete(connection: sqlite3.Connection) -> None:
+        [(busy_ms,)] = connection.execute("PRAGMA busy_timeout").fetchall()
+        connection.execute("PRAGMA busy_timeout = 0")
+        with contextlib.suppress(sqlite3.Error):
+            connection.execute("BEGIN IMMEDIATE")
+            with connection:
+                for each in rows:
+                    connection.execute(f"DELETE {each}", (limit,))
+        connection.execute(f"PRAGMA busy_timeout = {busy_ms}")
+
+    return delete
 
 
 def _when_free(connection: sqlite3.Connection, statement: str) -> None:

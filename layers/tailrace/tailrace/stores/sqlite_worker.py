@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from tailrace.stores.sqlite import begin
+from tailrace.stores.sqlite import Deletion, begin
 
 T = TypeVar("T")
 Operation = Callable[[sqlite3.Connection], T]
@@ -29,8 +29,8 @@ class SQLiteWorker:
     """The thread `name`, with the connection that `connect` returns, in autocommit.
 
     With `transaction` it does the operations that it has at the same time in one transaction; while many come, it
-    waits 5 ms for more of them. An operation that was given to it is done, also if its caller is cancelled.
-    `unavailable` gives what to raise for an error of SQLite.
+    waits 5 ms for more of them. An operation that was given to it is done, also if its caller is cancelled. It
+    begins with the deletion `first`. `unavailable` gives what to raise for an error of SQLite.
     """
 
     def __init__(
@@ -40,11 +40,13 @@ class SQLiteWorker:
         unavailable: Callable[[sqlite3.Error], Exception],
         *,
         transaction: bool = False,
+        first: Deletion | None = None,
     ) -> None:
         self._queue: queue.SimpleQueue[tuple[Operation[Any], asyncio.Future[Any]] | None] = queue.SimpleQueue()
         self._connect = connect
         self._unavailable = unavailable
         self._transaction = transaction
+        self._first = first
         self._connection: sqlite3.Connection | None = None
         self._closed = False
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
@@ -101,6 +103,8 @@ class SQLiteWorker:
         connection = self._connect()
         if self._transaction:
             connection.execute("PRAGMA busy_timeout = 0")  # `begin` waits in its place
+        if self._first is not None:
+            self._first(connection)
         return connection
 
     def _outcomes(self, operations: list[Operation[Any]]) -> list[Any]:

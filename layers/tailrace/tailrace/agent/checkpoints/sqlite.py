@@ -33,7 +33,7 @@ from langgraph.checkpoint.sqlite import SqliteSaver
 
 from tailrace.agent.checkpoints.serializer import StrictSerializer
 from tailrace.errors import CheckpointsUnavailable
-from tailrace.stores.sqlite import as_store_damaged, connect_wal, delete_expired
+from tailrace.stores.sqlite import Deletion, as_store_damaged, connect_wal, expired
 from tailrace.stores.sqlite_worker import SQLiteWorker, close_all
 
 # The epoch as a UUID's time: 100 ns units since 1582-10-15 (RFC 9562, section 5.1).
@@ -47,13 +47,14 @@ _EXPIRED = {"writes": _THREADS, "checkpoints": _THREADS}
 class SQLiteSaver(BaseCheckpointSaver[str]):
     """Checkpoints in a file that several processes may share. Each write is atomic.
 
-    Every method may raise `CheckpointsUnavailable`. `types` are the author's types that may be read.
+    Every method may raise `CheckpointsUnavailable`. `types` are the author's types that may be read. `deletion` comes
+    before the first write.
     """
 
-    def __init__(self, path: Path, types: Iterable[type] = ()) -> None:
+    def __init__(self, path: Path, types: Iterable[type] = (), deletion: Deletion | None = None) -> None:
         super().__init__(serde=StrictSerializer(types))
         connect = partial(connect_wal, path)
-        self._writer = SQLiteWorker("checkpoint-writer", connect, _unavailable, transaction=True)
+        self._writer = SQLiteWorker("checkpoint-writer", connect, _unavailable, transaction=True, first=deletion)
         self._reader = SQLiteWorker("checkpoint-reader", connect, _unavailable)
 
     def get_next_version(self, current: str | None, channel: None) -> str:
@@ -125,23 +126,23 @@ async def open_sqlite(path: Path, lifetime_s: float, types: Iterable[type] = ())
         StoreDamaged: the file is damaged, or is not a database. It stays as it is.
         CheckpointsUnavailable: the file is locked or cannot be opened.
     """
-    await asyncio.to_thread(_prepare, path, time.time() - lifetime_s)
-    saver = SQLiteSaver(path, types)
+    deletion = await asyncio.to_thread(_prepare, path, time.time() - lifetime_s)
+    saver = SQLiteSaver(path, types, deletion)
     try:
         yield saver
     finally:
         await saver.close()
 
 
-def _prepare(path: Path, before: float) -> None:
-    """Make the file and its tables if they do not exist. Delete threads that have nothing newer than `before`.
+def _prepare(path: Path, before: float) -> Deletion | None:
+    """Make the file and its tables if they do not exist. Return what deletes the expired threads, if there are any.
 
-    `before` is in seconds since the epoch.
+    They have nothing newer than `before`, which is in seconds since the epoch.
     """
     try:
         with as_store_damaged(path), contextlib.closing(connect_wal(path)) as connection:
             SqliteSaver(connection).setup()
-            delete_expired(connection, _EXPIRED, _first_id(before))
+            return expired(connection, _EXPIRED, _first_id(before))
     except sqlite3.OperationalError as error:
         raise _unavailable(error) from error
 
