@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from dataclasses import replace
 
 import pytest
@@ -162,6 +163,22 @@ async def test_a_reader_that_waits_hears_of_what_another_reader_found_in_the_log
     ]  # fmt: skip
     async with asyncio.timeout(60):
         assert (await rest).last == 3  # type: ignore[union-attr]
+
+
+async def test_a_reader_that_waits_keeps_nothing_of_what_it_has_read() -> None:
+    class Events(list[bytes]):
+        """A list whose end can be seen."""
+
+    log = MemoryLog()
+    await log.create(Head(task_id="t", owner="o", context_id="c", agent="a"), event(1, 0))
+    events = Events([event(1, 0)])
+    kept = weakref.ref(events)
+    items = follow(log, Feeds(log, FAST), "t", 0, idle_s=60, stored=[Batch(1, 1, events)])
+    del events
+    assert isinstance(await anext(items), Batch)
+    assert isinstance(await anext(items), Synced)
+    assert kept() is None
+    await items.aclose()
 
 
 class CountingLog(MemoryLog):

@@ -148,6 +148,7 @@ async def follow(
                         yield Gap(cursor + 1, batch.seq - 1)
                     yield batch
                     cursor, newest = batch.last, batch.events[-1]
+                del batch  # A stream may last long, and a stored batch may have 256 KB.
             feed.caught_up(cursor)
             if not synced:
                 yield Synced(cursor)
