@@ -49,6 +49,18 @@ def test_work_is_done_again_as_many_seconds_later_as_it_says_and_has_no_task_in_
     run_in_virtual_time(play())
 
 
+def test_long_waits_that_begin_one_after_the_other_end_together() -> None:
+    async def play() -> None:
+        works = [Work(), Work(), Work()]
+        for work in works:
+            work.begin(after_s=0)
+            await asyncio.sleep(0.02)
+        await asyncio.sleep(15)
+        assert [work.done_at_s for work in works] == [[0, 10], [0.02, 10.0625], [0.04, 10.0625]]
+
+    run_in_virtual_time(play())
+
+
 def test_work_that_need_not_be_done_yet_waits() -> None:
     async def play() -> None:
         work = Work()

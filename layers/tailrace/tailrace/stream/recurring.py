@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Coroutine
 from contextvars import copy_context
 from typing import Any
 
+# A wait that is this long ends at a whole tick of the loop's clock. What many streams look for in the log then comes
+# together, and takes one way to the log's thread and back.
+_LONG_S = 0.5
+_TICKS_A_SECOND = 16  # a power of two, so that a tick is exact
+
 
 class Recurring:
     """Does `work` in `after_s` seconds, and again as many seconds later as it returns. None from it is the end.
+
+    A wait of half a second or more may be up to a sixteenth of a second longer.
 
     `left` is asked when the work is due: for how many seconds it need not be done yet. An error of the work is the end,
     too, and is passed to `failed` with the name. The work belongs to the context in which this was made.
@@ -54,7 +62,10 @@ class Recurring:
         self._timer = self._task = None
 
     def _wait(self, seconds: float) -> None:
-        self._timer = self._loop.call_later(seconds, self._due, context=self._context)
+        due = self._loop.time() + seconds
+        if seconds >= _LONG_S:
+            due = math.ceil(due * _TICKS_A_SECOND) / _TICKS_A_SECOND
+        self._timer = self._loop.call_at(due, self._due, context=self._context)
 
     def _due(self) -> None:
         self._timer = None
