@@ -13,6 +13,7 @@ from langchain_core.tools import tool
 from langgraph.cache.memory import InMemoryCache
 from langgraph.channels import UntrackedValue
 from langgraph.config import get_stream_writer
+from langgraph.errors import GraphDrained
 from langgraph.func import entrypoint, task
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import CachePolicy, RetryPolicy, interrupt
@@ -109,6 +110,24 @@ async def test_what_the_steps_inside_a_failed_try_wrote_is_taken_back(called: bo
     graph = single(node if called else outer, retry_policy=retry)
     events = await run(single(graph.compile()) if deeper else graph)
     assert artifact_text(events) == ("node. " if called else "") + "try 3. last. "
+
+
+@pytest.mark.parametrize("lasting", [None, True])
+async def test_what_a_failed_try_wrote_before_a_hand_off_is_taken_back(lasting: bool | None) -> None:
+    stumbles: list[Exception] = [GraphDrained("deadline"), ConnectionError("flaky")]
+
+    async def first(_: State) -> None:
+        write("first. ")
+
+    async def second(_: State) -> None:
+        write("second. ")
+        if stumbles:
+            raise stumbles.pop(0)
+
+    inner = StateGraph(State).add_sequence([first, second]).add_edge(START, "first").compile(checkpointer=lasting)
+    events = await run(single(inner, retry_policy=RetryPolicy(initial_interval=0.01)))
+    assert not stumbles
+    assert artifact_text(events) == "first. second. "
 
 
 @pytest.mark.parametrize("deeper", [True, False])

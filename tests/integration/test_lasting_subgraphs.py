@@ -10,7 +10,7 @@ import pytest
 from langchain_core.tools import tool
 from langgraph.errors import GraphDrained
 from langgraph.graph import START, MessagesState, StateGraph
-from langgraph.types import Command, Send, interrupt
+from langgraph.types import Command, RetryPolicy, Send, interrupt
 
 from tailrace import write
 from tests.support.events import artifact_text, body_of, message, metadata, of_kind, said, state_of
@@ -89,6 +89,35 @@ async def test_calls_at_once_of_a_subgraph_that_keeps_its_state_do_not_wait_for_
     assert state_of(events[-1]) == DONE, said(events[-1])
     assert artifact_text(events) == "first second "
     assert parents(events) == {("waits", "calls")}
+
+
+async def test_what_one_of_calls_at_once_has_written_stays_when_another_one_is_tried_again() -> None:
+    both_run, fails = asyncio.Event(), [True]
+
+    async def writes(state: MessagesState) -> None:
+        text = state["messages"][-1].text
+        write(f"{text}. ")
+        if text == "first":
+            await both_run.wait()
+        elif fails:
+            both_run.set()
+            fails.pop()
+            raise ConnectionError("flaky")
+
+    lasting = graph(writes).compile(checkpointer=True)
+
+    async def calls(state: MessagesState) -> None:
+        await lasting.ainvoke(state)
+
+    retry = RetryPolicy(initial_interval=0.01)
+    builder = StateGraph(MessagesState).add_node("calls", calls, retry_policy=retry)
+    each = [Send("calls", {"messages": [("user", text)]}) for text in ("first", "second")]
+    events = await run(builder.add_conditional_edges(START, lambda _: each, ["calls"]))
+    assert state_of(events[-1]) == DONE, said(events[-1])
+    assert artifact_text(events) == "first. second. "
+    inner = [metadata(event)["parent"] for event in of_kind(events, "node_start") if "parent" in metadata(event)]
+    outer = [metadata(event)["step"] for event in of_kind(events, "node_start") if "parent" not in metadata(event)]
+    assert inner == [*outer, outer[1]]  # each inside its own call
 
 
 async def test_what_an_agent_that_keeps_its_state_says_in_a_tool_is_never_the_answer() -> None:

@@ -23,11 +23,14 @@ from langgraph.runtime import Runtime
 from langgraph.store.base import BaseStore
 from langgraph.types import Interrupt
 
+from tailrace.agent.checkpoints.attempt_saver import is_lasting
 from tailrace.agent.containment import ProcessExit
 from tailrace.authoring.emit import step_of
 
 # The kinds of parts that do not come from LangGraph's stream.
 OUTSIDE, ERROR_HANDLER, CALL_ASKS = "outside", "error_handler", "call_asks"
+# Added to the parts `tasks` of a subgraph with `checkpointer=True`: the namespace of the node that has called it.
+CALLED_IN = "called_in"
 
 
 class GraphStream:
@@ -98,7 +101,7 @@ class GraphStream:
         self._put((_graph_of(get_config()["configurable"][CONFIG_KEY_CHECKPOINT_NS]), "custom", data))
 
     def _put(self, part: StreamChunk) -> None:
-        self._parts.append(part)
+        self._parts.append(_with_caller(part))
         if threading.get_ident() == self._thread:
             self._take_all()  # A part that a thread has put before this one is taken before it.
         elif not self._called:  # One call takes all that comes until then.
@@ -120,6 +123,17 @@ class GraphStream:
                 self._task.cancel()
         finally:
             self._taking = False
+
+
+def _with_caller(part: StreamChunk) -> StreamChunk:
+    """The part, with `CALLED_IN` if not its namespace, but the context says which step has called the graph."""
+    namespace, kind, data = part
+    if kind != "tasks" or not is_lasting("|".join(namespace)):
+        return part
+    try:
+        return namespace, kind, {**data, CALLED_IN: get_config()["metadata"]["langgraph_checkpoint_ns"]}
+    except (RuntimeError, KeyError):  # a thread without LangGraph's context
+        return part
 
 
 @lru_cache(maxsize=1_000)

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 from collections import defaultdict
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from langchain_core.messages import ToolMessage
@@ -21,10 +21,10 @@ from tailrace.agent.barrier import NodeBarrier
 from tailrace.agent.callbacks import RunCallbacks, shown_content
 from tailrace.agent.failure import text_of
 from tailrace.agent.graph import AgentGraph
-from tailrace.agent.graph_stream import CALL_ASKS, ERROR_HANDLER, OUTSIDE, GraphStream
+from tailrace.agent.graph_stream import CALL_ASKS, CALLED_IN, ERROR_HANDLER, OUTSIDE, GraphStream
 from tailrace.agent.output import is_light, outcome_of
 from tailrace.agent.questions import question_of
-from tailrace.agent.recovery.history import add_tokens
+from tailrace.agent.recovery.history import Step, add_tokens
 from tailrace.agent.recovery.takeover import Takeover
 from tailrace.agent.speech import Speech
 from tailrace.agent.texts import Texts
@@ -78,6 +78,10 @@ class Translator:
         self._around = {step.id: step.parent for step in takeover.history.steps.values()}
         # In which try of the step around it a step has begun, if that was in this attempt.
         self._within_try: dict[str, int] = {}
+        # The steps of earlier attempts, by the step around them.
+        self._earlier: defaultdict[str | None, list[Step]] = defaultdict(list)
+        for step in takeover.history.steps.values():
+            self._earlier[step.parent].append(step)
         self.delegated = delegated
         self.barrier = NodeBarrier()
         self._questions: dict[str, Question] = {}
@@ -221,7 +225,7 @@ class Translator:
         self._writer.status("tool_complete", details)
 
     def _task(self, task: TaskPayload | TaskResultPayload, namespace: tuple[str, ...]) -> None:
-        step, parent = task["id"], self._innermost(namespace)
+        step, parent = task["id"], self._innermost(namespace, cast(dict[str, Any], task).get(CALLED_IN))
         details = Details(step=step, parent=parent, name=task["name"])
         self.barrier.begin("|".join(namespace), step)
         if step in self._done:
@@ -278,7 +282,10 @@ class Translator:
         self._parents[details.step] = around
         self._around[details.step] = details.parent
         if details.parent is not None:
-            self._within_try[details.step] = self.callbacks.tries[details.parent]
+            tried = self._within_try[details.step] = self.callbacks.tries[details.parent]
+            for earlier in self._earlier.get(details.parent, ()) if tried > 1 else ():
+                if earlier.graph < (details.graph or 0):  # A later try has begun again what this step was a part of.
+                    self._within_try.setdefault(earlier.id, 0)
         self._writer.status("node_start", details)
 
     def _parent_of(self, step: str, around: str | None) -> str | None:
@@ -333,23 +340,35 @@ class Translator:
     def _uses_tool(self, step: str) -> bool:
         return bool(self._tools.get(step))
 
-    def _innermost(self, namespace: tuple[str, ...]) -> str | None:
-        """The step that calls the graph of a namespace; None for the graph itself."""
-        steps = self._steps_of("|".join(namespace))
+    def _innermost(self, namespace: tuple[str, ...], called_in: str | None = None) -> str | None:
+        """The step that calls the graph of a namespace; None for the graph itself.
+
+        `called_in` is the namespace of the node that calls it, or of one inside it.
+        """
+        graph = "|".join(namespace)
+        steps = self._steps_of(called_in or graph)[: len(places_in(graph))]
         return steps[-1] if steps else None
 
     def _steps_of(self, namespace: str) -> list[str]:
         """All steps of a checkpoint namespace `node:step|node:step…`, the innermost last.
 
-        Of the steps around a subgraph with `checkpointer=True` the namespace has only the names: `node|node:step`.
+        Of the steps around a subgraph with `checkpointer=True` the namespace has only the names: `node|node:step`. If
+        none of its nodes has begun, the steps are the newest ones with these names.
         """
-        steps: list[str] = []
-        for name, step in places_in(namespace):
-            if step is None:
-                called = self._nodes.get(steps[-1] if steps else None, {}).values()
-                step = next((each.step for each in reversed(called) if each.name == name), None)
-            steps += [] if step is None else [step]
-        return steps
+        places = places_in(namespace)
+        steps = [step for _, step in places if step is not None]
+        around = self._parents.get(steps[0]) if steps else None
+        if len(steps) < len(places) and around is not None:
+            while around is not None:
+                steps.insert(0, around)
+                around = self._parents.get(around)
+            return steps
+        named: list[str] = []
+        for name, _ in places[: len(places) - len(steps)]:
+            called = self._nodes.get(named[-1] if named else None, {}).values()
+            step = next((each.step for each in reversed(called) if each.name == name), None)
+            named += [] if step is None else [step]
+        return named + steps
 
 
 def _ending(inner: Details, outer: Details) -> Details:
