@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, ToolMessage
 
-from tailrace.agent.block_files import BlockFile, file_of, is_file
+from tailrace.agent.block_files import BlockFile, blocks_of, file_of, is_file
+from tailrace.agent.callbacks import shown_content
 
 PNG = "iVBORw0KGgoAAAAN"
 
@@ -43,6 +45,9 @@ def in_message(block: dict[str, Any]) -> Any:
         ),
         ({"base64": "a picture!"}, None),
         ({"url": "data:image/png;base64,a picture!"}, None),
+        ({"url": "data:image/png;base64,"}, None),
+        ({"url": "data:image/gif;BASE64,AA%3D%3D"}, BlockFile("image", "image/gif", "AA==")),
+        ({"type": "file", "url": "data:text/csv,a\ud83c"}, BlockFile("file", "text/csv", "YT8=")),
     ],
     ids=str,
 )
@@ -52,6 +57,14 @@ def test_a_block_is_a_file_with_its_content_its_type_and_its_name(
     read = in_message({"type": "image", **block})
     assert is_file(read)
     assert file_of(read) == file
+
+
+@pytest.mark.parametrize("content", [{"type": "image", "source_type": "base64"}, {"type": ["text"], "text": "a"}])
+def test_a_block_that_langchain_cannot_read_stays_as_it_is(content: dict[str, Any]) -> None:
+    (read,) = blocks_of(AIMessage([content]))
+    assert not is_file(read)
+    assert read["value"] == content
+    assert shown_content(ToolMessage([content], tool_call_id="1")) == (msgspec.json.encode(content).decode(), None)
 
 
 @pytest.mark.parametrize("block", [{"type": "text", "text": "a"}, {"type": "image", "file_id": "1"}, {"type": "other"}])

@@ -46,6 +46,29 @@ class Array:
         return [0.5, 1.5]
 
 
+class Unsayable(Exception):
+    def __repr__(self) -> str:
+        raise RuntimeError
+
+
+class Undumped:
+    def model_dump(self) -> Any:
+        raise AttributeError
+
+
+class Unasked:
+    def __getattr__(self, name: str) -> Any:
+        raise LookupError(name)
+
+
+class Price(Decimal):
+    pass
+
+
+class Address(IPv4Address):
+    pass
+
+
 class Text(str):
     pass
 
@@ -128,6 +151,8 @@ def test_values_become_json(value: Any, expected: Any) -> None:
         (Day(2026, 1, 1), "2026-01-01"),
         (Clock(10, 30), "10:30:00"),
         (Length(hours=1), "PT3600S"),
+        (Price("1.50"), "1.50"),
+        (Address("10.0.0.1"), "10.0.0.1"),
     ],
 )
 def test_a_value_of_a_subclass_becomes_what_one_of_its_base_does(value: Any, expected: Any) -> None:
@@ -152,6 +177,12 @@ def test_a_value_that_is_not_json_is_refused_with_its_path(value: Any, path: str
     with pytest.raises(NotJson) as refused:
         plain(value, "The data")
     assert str(refused.value).startswith(f"The data has {path}, which JSON cannot hold")
+
+
+@pytest.mark.parametrize("value", [Unsayable(), Undumped(), Unasked()], ids=lambda value: type(value).__name__)
+def test_a_value_whose_methods_raise_is_refused_with_its_path(value: Any) -> None:
+    with pytest.raises(NotJson, match=rf"a value of type \S+{type(value).__name__} at rows\[1\]"):
+        plain({"rows": [1, value]}, "It")
 
 
 def test_a_value_that_contains_itself_is_refused() -> None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import base64
 import mimetypes
 from typing import Any
-from urllib.parse import unquote_to_bytes, urlsplit
+from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 import msgspec
+from langchain_core.messages import BaseMessage
 
 from tailrace.inputs.decode import bytes_of
 from tailrace.inputs.media_types import UNKNOWN
@@ -42,13 +43,24 @@ class BlockFile(msgspec.Struct, frozen=True):
         return "" if media_type == UNKNOWN else known(media_type) or known(media_type.replace("/", "/x-", 1)) or ""
 
 
+def blocks_of(message: BaseMessage) -> list[Any]:
+    """The content of a message in LangChain's blocks; as it is if LangChain cannot read it: tools may say anything."""
+    try:
+        return list(message.content_blocks)
+    except Exception:
+        content = message.content if isinstance(message.content, list) else [message.content]
+        return [{"type": "non_standard", "value": each} for each in content]
+
+
 def is_file(block: Any) -> bool:
     """Whether a block of `content_blocks` is a file."""
     return block["type"] in _KINDS and bool(block.get("base64") or block.get("url"))
 
 
 def file_of(block: Any) -> BlockFile | None:
-    """The file that a block is. None if its content is not base64: a reader of A2A may refuse the event for it."""
+    """The file that a block is. None if it has no URL and its content is not base64, or empty: a reader of A2A may
+    refuse the event for it.
+    """
     content, url, media_type = block.get("base64"), block.get("url"), block.get("mime_type")
     given = content or url
     if isinstance(given, str) and given[:5].lower() == "data:":
@@ -57,8 +69,8 @@ def file_of(block: Any) -> BlockFile | None:
     extras = block.get("extras")
     name = block.get("filename") or (extras.get("filename") if isinstance(extras, dict) else None)
     filename = name.replace("\\", "/").rpartition("/")[2] if isinstance(name, str) else ""
-    if not content:
-        return BlockFile(block["type"], str(media_type or _guessed(url)), url=str(url), filename=filename)
+    if not content and isinstance(url, str):
+        return BlockFile(block["type"], str(media_type or _guessed(url)), url=url, filename=filename)
     content = "".join(content.split()) if isinstance(content, str) else ""  # MIME's base64 has lines
     if not _is_base64(content):
         return None
@@ -70,9 +82,9 @@ def _in_data_url(url: str) -> tuple[str, str]:
     """The media type and the content, as base64, of a `data:` URL (RFC 2397)."""
     about, _, content = url[5:].partition(",")
     media_type, *parameters = (each.strip() for each in about.split(";"))
-    if "base64" not in parameters:
-        content = base64.b64encode(unquote_to_bytes(content)).decode()
-    return media_type, content
+    if "base64" in map(str.lower, parameters):
+        return media_type, unquote(content)
+    return media_type, base64.b64encode(unquote_to_bytes(content.encode(errors="replace"))).decode()
 
 
 def _is_base64(content: str) -> bool:
@@ -82,10 +94,10 @@ def _is_base64(content: str) -> bool:
         return False
 
 
-def _guessed(url: Any) -> str:
+def _guessed(url: str) -> str:
     """The media type that the end of a URL's path stands for."""
     try:
-        path = urlsplit(url).path if isinstance(url, str) else ""
+        path = urlsplit(url).path
     except ValueError:  # a model may write anything
         path = ""
     return mimetypes.guess_type(path)[0] or UNKNOWN

@@ -14,7 +14,7 @@ from langgraph.callbacks import GraphCallbackHandler, GraphInterruptEvent
 from langgraph.errors import GraphBubbleUp, GraphInterrupt
 from langgraph.types import Command
 
-from tailrace.agent.block_files import file_of, is_file
+from tailrace.agent.block_files import blocks_of, file_of, is_file
 from tailrace.agent.graph_stream import GraphStream
 from tailrace.authoring.emission import EmittedArtifact, EmittedStatus
 from tailrace.authoring.emit import current_step, send, step_of
@@ -190,7 +190,7 @@ def shown_content(message: ToolMessage) -> tuple[str, int | None]:
     """What a tool says to the model, as text. Tools of an MCP server say it in blocks. A file in them is only named."""
     if not isinstance(message.content, list):
         return shown_of(message.content)
-    return shown_of("\n".join(map(_shown_block, message.content_blocks)))
+    return shown_of("\n".join(map(_shown_block, blocks_of(message))))
 
 
 def _shown_block(block: Any) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage, convert_to_messages
 
-from tailrace.agent.block_files import file_of, is_file
+from tailrace.agent.block_files import blocks_of, file_of, is_file
 from tailrace.agent.graph import AgentGraph
 from tailrace.agent.recovery.takeover import Takeover
 from tailrace.agent.structure import has_output_schema, result_keys
@@ -148,7 +148,7 @@ def _files(message: BaseMessage) -> dict[str, Part]:
 
 def _named_files(message: BaseMessage) -> Iterator[tuple[str, Part]]:
     counts: Counter[str] = Counter()
-    for block in filter(is_file, message.content_blocks):
+    for block in filter(is_file, blocks_of(message)):
         kind = block["type"]
         counts[kind] += 1
         name = f"{kind}-{counts[kind]}"

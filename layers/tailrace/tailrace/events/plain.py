@@ -11,6 +11,7 @@ import dataclasses
 import os
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -24,6 +25,8 @@ _BASES: tuple[tuple[type, Callable[[Any], Any]], ...] = (
     (int, int.__int__),
     (float, float.__float__),
     (bytes, bytes.__bytes__),
+    (bytearray, bytes),
+    (Decimal, Decimal),
     # pandas' NaT equals nothing, like a float that is no number, which becomes null too.
     (datetime, lambda value: datetime.combine(value.date(), value.timetz()) if value == value else None),
     (date, lambda value: date(value.year, value.month, value.day)),
@@ -44,7 +47,7 @@ def plain(value: Any, what: str) -> Any:
     check_depth(value, what)
     try:
         converted = _converted(value)
-    except (TypeError, ValueError, OverflowError, RecursionError):
+    except Exception:
         raise NotJson(what, *culprit_in(value, _converted)) from None
     check_depth(converted, what)
     return converted
@@ -85,7 +88,7 @@ def _simpler(value: Any) -> Any:
         return os.fspath(value)
     if isinstance(value, BaseException):
         return repr(value)  # as a checkpoint has it
-    return str(value) if type(value).__module__ in _AS_TEXT else as_base(value)
+    return str(value) if any(each.__module__ in _AS_TEXT for each in type(value).__mro__) else as_base(value)
 
 
 def as_base(value: Any) -> Any:
@@ -106,12 +109,12 @@ def culprit_in(value: Any, convert: Callable[[Any], Any]) -> tuple[str, str]:
     while True:
         try:
             children = list(_children(value))
-        except TypeError:
+        except Exception:
             return path, _type_of(value)
         for name, child in children:
             try:
                 convert(child)
-            except (TypeError, ValueError, OverflowError, RecursionError):
+            except Exception:
                 path, value = f"{path}{name}", child
                 break
         else:
