@@ -139,8 +139,10 @@ export class Composer {
   async parts() {
     this.#waiting = true;
     this.#draw();
-    await this.#adding;
-    await Promise.all(this.#files.map(({ finished }) => finished));
+    do {
+      await this.#adding;
+      await Promise.all(this.#files.map(({ finished }) => finished));
+    } while (this.#files.some(({ part, error }) => !part && !error)); // added, or tried again, meanwhile
     this.#waiting = false;
     this.#draw();
     const text = this.#box.value.trim();

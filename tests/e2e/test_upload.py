@@ -43,7 +43,7 @@ async def page(page: Page, shipped: Stack) -> Page:
     return page
 
 
-def written(folder: Path, lines: int) -> Path:
+def written(folder: Path, lines: int, name: str = "shop.log") -> Path:
     """A log of about 150 compressed bytes a line."""
     noise = random.Random(4)
     rows = (
@@ -51,8 +51,8 @@ def written(folder: Path, lines: int) -> Path:
         f"{'ERROR disk full' if n > 0.7 * lines else 'INFO ok'} trace={noise.randbytes(150).hex()}\n"
         for n in range(lines)
     )
-    (folder / "shop.log").write_text("".join(rows))
-    return folder / "shop.log"
+    (folder / name).write_text("".join(rows))
+    return folder / name
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +126,28 @@ async def test_sending_waits_for_the_uploads_and_sends_once(page: Page, log: Pat
         sending.set()
         await completed(page)
     assert len([each for each in requested if each.endswith("/api/tasks")]) == 1
+
+
+async def test_sending_waits_for_a_file_that_is_added_meanwhile(page: Page, log: Path, tmp_path: Path) -> None:
+    gates = [asyncio.Event(), asyncio.Event()]
+    waiting = iter(gates)
+
+    async def hold(route: Route) -> None:
+        await next(waiting).wait()
+        await route.continue_()
+
+    await page.route(UPLOADS, hold)
+    bars = page.locator("progress")
+    await choose(page, log)
+    await expect(bars).to_have_count(1)
+    await page.get_by_test_id("message-input").press("Control+Enter")
+    await choose(page, written(tmp_path, 5_000, "second.log"))
+    await expect(bars).to_have_count(2)
+    gates[0].set()
+    await expect(bars).to_have_count(1)
+    gates[1].set()
+    await completed(page)
+    await expect(page.get_by_test_id("turns")).to_contain_text(re.compile(r"shop\.log\.gz.*second\.log\.gz"))
 
 
 @pytest.mark.parametrize("uploaded", [False, True], ids=["under way", "uploaded"])
