@@ -17,6 +17,9 @@ export const visible = (text, isExact = false) =>
 /** JSON to edit, in which those characters are escaped. @param {any} value */
 export const exactJson = (value) => JSON.stringify(value, null, 2).replace(DIRECTIONS, (character) => `\\u${hex(character)}`);
 
+/** A value as a word: true → Yes */
+export const wordsFor = (value) => (typeof value === "string" ? value : typeof value === "boolean" ? (value ? "Yes" : "No") : JSON.stringify(value));
+
 const hex = (character) => character.charCodeAt(0).toString(16);
 
 /** 1,234 @param {number} n */

@@ -7,7 +7,7 @@
  * @typedef {{id: string, value: any, node?: string, schema?: any, agent?: string, refused?: string}} Question
  */
 
-import { plainName } from "./format.js";
+import { plainName, wordsFor } from "./format.js";
 
 const UPLOAD_EXTENSION = "urn:tailrace:a2a:upload:1";
 const MAX_TITLE = 140; // characters
@@ -57,8 +57,20 @@ export const fileInfo = (part) => ({
 
 /** One answer of a reply, in words. */
 function answerText(answer) {
-  if (!Array.isArray(answer?.decisions)) return shown(answer);
-  return answer.decisions.map(({ type, message }) => (message ? `${type}: ${message}` : type)).join("\n");
+  if (!Array.isArray(answer?.decisions)) return facts(answer)?.join("\n") ?? wordsFor(answer);
+  return answer.decisions.map(decisionText).join("\n");
+}
+
+/** {"type": "edit", …} → edit: refund (order: 17, amount: 40) */
+function decisionText({ type, message, edited_action: edited }) {
+  const action = edited && `${edited.name} (${facts(edited.args)?.join(", ") ?? ""})`;
+  return [type, action ?? message].filter(Boolean).join(": ");
+}
+
+/** {"people": 4} → people: 4; nothing if there are no entries. @param {any} value */
+function facts(value) {
+  const entries = value && typeof value === "object" && !Array.isArray(value) ? Object.entries(value) : [];
+  return entries.length ? entries.map(([key, each]) => `${plainName(key)}: ${wordsFor(each)}`) : undefined;
 }
 
 /** What the agent's message asks. @param {any} message @returns {Question[]} */
@@ -70,8 +82,6 @@ export function questionsOf(message) {
     ...(value?.delegated ? { agent: plainName(value.agent), refused: value.refused } : {}),
   }));
 }
-
-const shown = (value) => (typeof value === "string" ? value : JSON.stringify(value));
 
 /** Of a task, by its request: the alert's title, else the first line, else a file's name. @param {any} message */
 export function titleOf(message) {

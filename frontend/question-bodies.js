@@ -9,8 +9,8 @@
  */
 
 import { h, on, setText } from "./dom.js";
-import { plainName, visible } from "./format.js";
-import { SchemaForm, controlIn, resolved, schemaLike, wordsFor } from "./schema-form.js";
+import { plainName, visible, wordsFor } from "./format.js";
+import { SchemaForm, controlIn, resolved, schemaLike } from "./schema-form.js";
 
 const TEXTS = ["question", "description", "message", "prompt"]; // keys of a value that may hold its text
 const DRAWN = ["options", "breakpoint", "nodes", "action_requests", "review_configs"];

@@ -7,7 +7,7 @@
  */
 
 import { h, on, setText, uniqueId } from "./dom.js";
-import { exactJson, plainName } from "./format.js";
+import { exactJson, plainName, wordsFor } from "./format.js";
 
 const MAX_DEPTH = 5; // of objects in objects; what is deeper is JSON
 const LONG_TEXT = 60; // characters
@@ -217,9 +217,6 @@ export function parsed(text) {
     throw new Error(`This is not JSON: ${error.message}`);
   }
 }
-
-/** A value as a word. */
-export const wordsFor = (value) => (typeof value === "string" ? value : typeof value === "boolean" ? (value ? "Yes" : "No") : JSON.stringify(value));
 
 /** start_date → Start date */
 const named = (key) => key.replace(/[_-]+/g, " ").replace(/^./, (first) => first.toUpperCase());

@@ -77,6 +77,18 @@ async def test_questions_have_their_whole_values_and_go_with_the_answer(modules_
     assert await model(modules_page, [waiting, reply], answered) == [[], "reject: too much\n4"]
 
 
+async def test_what_a_form_or_an_edit_has_answered_is_told_in_words(modules_page: Page) -> None:
+    edit = {"type": "edit", "edited_action": {"name": "refund", "args": {"order": 17, "amount": 40}}}
+    for answer, words in (
+        ({"people": 4, "window": False, "days": ["Fri"]}, 'people: 4\nwindow: No\ndays: ["Fri"]'),
+        ({"decisions": [edit, {"type": "approve"}]}, "edit: refund (order: 17, amount: 40)\napprove"),
+        (False, "No"),
+        ({}, "{}"),
+    ):
+        reply = status("state", {"data": {"answers": {"q": answer}}}, role="USER")
+        assert await model(modules_page, [reply], "task.messages.at(-1).text") == words
+
+
 async def test_a_task_may_wait_for_the_user_to_sign_in(modules_page: Page) -> None:
     waiting = status("state", "Sign in", state="AUTH_REQUIRED")
     assert await model(modules_page, [waiting], "[task.state, task.signIn]") == ["input-required", True]
