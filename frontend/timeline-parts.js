@@ -26,7 +26,7 @@ export function detailLines({ text = "", done = 0, total = 0, state, targets = [
 }
 
 /** {"city": "Rome", "days": 3} → city: Rome, days: 3; its beginning. @param {string} input of a tool */
-export const hintOf = (input) => input.slice(0, 200).replace(/":\s*/g, ": ").replace(/^\{|\}$|"/g, "").replace(/\s+/g, " ");
+export const hintOf = (input) => input.slice(0, 200).replace(/":\s*/g, ": ").replace(/,\s*"/g, ", ").replace(/^\{|\}$|"/g, "").replace(/\s+/g, " ");
 
 /** A span with room to grow: the bars grow, and the picture does not shrink. In seconds. */
 export function roomFor(elapsed) {

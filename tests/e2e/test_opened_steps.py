@@ -96,6 +96,13 @@ async def test_a_click_opens_a_row_and_another_closes_it(page: Page) -> None:
     await expect(panel).to_have_count(0)
 
 
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])
+async def test_a_tools_row_tells_its_arguments_with_spaces_between_them(page: Page, separators: Any) -> None:
+    given = json.dumps({"city": "Rome", "days": 3, "with": ["Ada", "Bob"]}, separators=separators)
+    await draw(page, [*EVENTS[:2], status("tool_start", step="t", name="book", ts=1_300, input=given)])
+    await expect(row(page, "book")).to_contain_text("city: Rome, days: 3, with: [Ada, Bob]")
+
+
 async def serve_stream(page: Page, events: list[dict[str, Any]]) -> list[int]:
     """Answer a request for the task's events as the gateway does. Returns the cursors that were asked for."""
     cursors: list[int] = []
