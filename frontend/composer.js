@@ -4,7 +4,7 @@
  */
 
 import { h, on, setText, uniqueId } from "./dom.js";
-import { fileSize, plainName } from "./format.js";
+import { fileSize, plainName, plural } from "./format.js";
 import { fileTools, uploads } from "./lazy-view.js";
 import { imageIn, modesInWords, TEXT_MODES } from "./media-types.js";
 
@@ -251,7 +251,7 @@ export class Composer {
     this.#send.ariaDisabled = String(this.#sending); // a disabled button would lose the focus
     setText(this.#send, this.#sending ? "Sending …" : this.#label);
     this.#list.replaceChildren(...this.#files.map((file) => this.#fileRow(file)));
-    setText(this.#summary, this.#reading ? `reading ${this.#reading} files …` : this.#summarize());
+    setText(this.#summary, this.#reading ? `reading ${plural(this.#reading, "file")} …` : this.#summarize());
     const failed = this.#files.filter(({ error }) => error);
     const failures = failed.map(({ filename, error }) => `${plainName(filename)} was not uploaded. ${error.message}`);
     setText(this.#notice, [...this.#refusals, ...failures].join("\n"));
@@ -262,7 +262,7 @@ export class Composer {
     if (!n) return "";
     const size = this.#files.reduce((sum, file) => sum + file.sentSize, 0);
     const when = this.#waiting ? " as soon as all are uploaded" : "";
-    return `${n} ${n === 1 ? "file" : "files"}, ${fileSize(size)} to send${when}`;
+    return `${plural(n, "file")}, ${fileSize(size)} to send${when}`;
   }
 
   /** @param {Input} file */
