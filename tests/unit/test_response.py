@@ -13,6 +13,7 @@ from tailrace.config import Settings
 from tailrace.stream import response as stream_response
 from tailrace.stream import sse
 from tailrace.stream.response import EventStreamResponse
+from tests.support.virtual_time import run_in_virtual_time
 
 _SCOPE = {"type": "http", "method": "GET"}
 
@@ -210,36 +211,26 @@ async def test_a_silence_that_is_longer_than_a_send_may_be_does_not_end_the_stre
     await serving
 
 
-async def test_closing_may_last_longer_than_a_send_once_the_send_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_closing_may_last_longer_than_a_send_once_the_send_is_given_up() -> None:
     """The stream's time is over while its reader takes nothing, and closing what it read takes a while."""
-    closing, looked, wrong = asyncio.Event(), asyncio.Semaphore(0), list[object]()
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: wrong.append(context))
+    wrong, closed = list[object](), list[float]()
 
     async def chunks() -> AsyncGenerator[bytes]:
         try:
             while True:
                 yield b"id: 1\ndata: one\n\n"
         finally:
-            closing.set()
-            for _ in range(2):
-                await looked.acquire()
+            await asyncio.sleep(25)  # when it ends, the send would have hung for 32 s
+            closed.append(asyncio.get_running_loop().time())
 
-    class Watched(EventStreamResponse):
-        def _watch_sends(self, limit: asyncio.Timeout) -> None:
-            try:
-                super()._watch_sends(limit)
-            finally:
-                if closing.is_set():
-                    looked.release()
+    async def serve() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: wrong.append(context))
+        reader, settings = StalledReader(), Settings(rotate_s=1, heartbeat_s=1)
+        await EventStreamResponse(chunks(), settings)(_SCOPE, reader.receive, reader.send)
 
-    monkeypatch.setattr(stream_response, "_SEND_TIMEOUT_S", 0.1)
-    reader, stream = StalledReader(), Watched(chunks(), Settings())
-    monkeypatch.setattr(stream, "_limit_s", 0.05)
-    serving = asyncio.create_task(stream(_SCOPE, reader.receive, reader.send))
-    await closing.wait()
-    await asyncio.wait([serving], timeout=10)
+    run_in_virtual_time(serve())
     assert wrong == []
-    assert serving.done()
+    assert len(closed) == 1
 
 
 async def test_a_server_that_shuts_down_sends_its_readers_away(monkeypatch: pytest.MonkeyPatch) -> None:
