@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -35,9 +36,9 @@ CALLS = [
 ALLOWED = {"send_mail": True, "drop_table": {"allowed_decisions": ["approve", "reject"]}}
 
 
-def approving(**options: Any) -> Any:
+def approving(allowed: Any = ALLOWED, **options: Any) -> Any:
     """An agent that wants to call two tools, and needs an approval for each."""
-    middleware = HumanInTheLoopMiddleware(interrupt_on=ALLOWED, **options)
+    middleware = HumanInTheLoopMiddleware(interrupt_on=allowed, **options)
     return create_agent(
         model(AIMessage("I will.", tool_calls=CALLS), "Done.", disable_streaming=True),
         [send_mail, drop_table],
@@ -65,6 +66,14 @@ async def test_an_approval_s_text_says_what_may_be_decided_and_its_data_has_all(
     assert "Decide about drop_table: approve, reject." in said({"task": task})
     (question,) = questions(task)
     assert [each["args"] for each in question["value"]["action_requests"]] == [{"to": "bob"}, {"name": "users"}]
+
+
+async def test_nobody_approves_arguments_that_a_terminal_does_not_show() -> None:
+    described = {"allowed_decisions": ["approve", "reject"], "description": "A mail goes out."}
+    async with agent(approving({**ALLOWED, "send_mail": described})) as served:
+        text = said({"task": await send(served)})
+    assert re.search(r"A mail goes out\.\nsend_mail .*bob.*\nDecide about send_mail: approve, reject\.", text)
+    assert text.count("users") == 1  # LangChain's own description has the arguments already
 
 
 @pytest.mark.parametrize(

@@ -63,8 +63,7 @@ def decision_text(value: Any) -> str:
     """The question for people: each action, and what may be decided about it."""
     request = _known(value)
     return "\n\n".join(
-        f"{action.description or f'{action.name} {shorten(as_text(action.args), _SHOWN)}'}\n"
-        f"Decide about {action.name}: {', '.join(request.allowed(action))}."
+        f"{_told(action)}\nDecide about {action.name}: {', '.join(request.allowed(action))}."
         for action in request.action_requests
     )
 
@@ -94,6 +93,14 @@ def why_no_decisions(value: Any, answer: Any) -> str | None:
         if decision.type == "respond" and decision.message is None:
             return f"decision {number} has no `message`, which is the text that stands for the action's result."
     return None
+
+
+def _told(action: _Action) -> str:
+    """The action with its arguments. LangChain's own description has them; an author's may have none."""
+    if action.description and str(action.args) in action.description:
+        return action.description
+    call = f"{action.name} {shorten(as_text(action.args), _SHOWN)}"
+    return f"{action.description}\n{call}" if action.description else call
 
 
 def _right(request: _Request) -> str:
