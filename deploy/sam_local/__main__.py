@@ -27,7 +27,7 @@ from typing import Any
 import httpx
 
 from deploy.sam_local import SamLocalError, say
-from deploy.sam_local.docker import HOST, prepare_image, reachable_address
+from deploy.sam_local.docker import HOST, prepare_image, reachable_address, remove_containers
 from deploy.sam_local.emulated import container_settings, emulated
 from deploy.sam_local.proxy import FOREVER, Proxy, serving
 from deploy.sam_local.sam import agents_in, build, start_api
@@ -93,8 +93,10 @@ async def everything(page: socket.socket, folder: Path) -> None:
         # The browser also uses this address, because presigned uploads name it.
         s3 = f"http://{address}:{port}"
         inside_url = f"http://{HOST}:{inside_port}"
-        environment.write_text(json.dumps(container_settings(f"http://{HOST}:{port}", s3, inside_url)))
+        aws = f"http://{HOST}:{port}"
+        environment.write_text(json.dumps(container_settings(aws, s3, inside_url)))
         say("starting sam local start-api; the first response of each function takes a while")
+        stack.push_async_callback(asyncio.to_thread, remove_containers, f"AWS_ENDPOINT_URL_DYNAMODB={aws}")
         sam = await stack.enter_async_context(start_api(template, environment, sam_port, log))
         proxy = Proxy(f"http://127.0.0.1:{sam_port}")
         stack.push_async_callback(proxy.close)

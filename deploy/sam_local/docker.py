@@ -35,6 +35,18 @@ def image_id() -> str:
     return run("docker", "image", "inspect", "--format", "{{.Id}}", IMAGE).stdout.strip()
 
 
+def remove_containers(variable: str) -> None:
+    """Remove sam's containers whose environment has `variable`, a text `NAME=VALUE`.
+
+    sam leaves the container of a request that ends in the moment when sam is stopped.
+    """
+    of_sam = run("docker", "ps", "--all", "--quiet", "--filter", "label=sam.cli.container.type=lambda")
+    for container in of_sam.stdout.split():
+        inspected = run("docker", "inspect", "--format", "{{range .Config.Env}}{{println .}}{{end}}", container)
+        if variable in inspected.stdout.splitlines():
+            run("docker", "rm", "--force", container)
+
+
 def reachable_address() -> str:
     """Return the address at which containers reach this machine and, on Linux, other machines do not.
 

@@ -19,6 +19,7 @@ from typing import Any
 import httpx
 import pytest
 
+from deploy.sam_local.docker import IMAGE, image_id, remove_containers
 from deploy.sam_local.emulated import TABLE, container_settings
 from deploy.sam_local.services import AGENTS_PORT, AWS_PORT
 from deploy.smoke import check
@@ -129,6 +130,22 @@ async def test_sam_local_runs_a_task_from_post_to_report_and_leaves_nothing_behi
         await claim_check(url, log)
         await log.close()
     assert containers() <= before  # another test's may have ended meanwhile
+
+
+@pytest.mark.usefixtures("docker")
+def test_a_container_that_sam_leaves_is_removed_and_no_other() -> None:
+    def created(variable: str) -> str:
+        label = "sam.cli.container.type=lambda"
+        command = ["docker", "create", "--label", label, "--env", variable, image_id() or IMAGE, "handler"]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    left, other = created("AWS_ENDPOINT_URL_DYNAMODB=http://aws:1"), created("AWS_ENDPOINT_URL_DYNAMODB=http://aws:12")
+    remove_containers("AWS_ENDPOINT_URL_DYNAMODB=http://aws:1")
+    listing = ["docker", "ps", "--all", "--quiet", "--no-trunc"]
+    listed = subprocess.run(listing, capture_output=True, text=True, check=True).stdout.split()
+    subprocess.run(["docker", "rm", other], capture_output=True, check=True)
+    assert other in listed
+    assert left not in listed
 
 
 def test_a_plain_sam_local_start_api_is_told_where_the_services_are() -> None:
