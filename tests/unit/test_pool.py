@@ -15,6 +15,7 @@ from tests.support.conditions import eventually
 from tests.support.raw_server import CHUNKED, asked
 
 NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
+_REQUEST = httpcore.Request("GET", "http://agent.example/")
 
 
 class Server:
@@ -169,20 +170,25 @@ class IdleConnection(httpcore.AsyncConnectionInterface):
         return self.expired
 
 
-async def test_connections_of_a_burst_are_closed_when_they_have_expired_though_one_is_used_all_the_time() -> None:
+async def after_a_burst(kind: type[IdleConnection], size: int) -> tuple[ConnectionPool, list[IdleConnection]]:
+    """A pool after `size` requests at once, and the connections that it makes, these first."""
     made: list[IdleConnection] = []
 
     def connect(origin: httpcore.Origin) -> IdleConnection:
-        made.append(IdleConnection())
+        made.append(kind())
         return made[-1]
 
     pool = ConnectionPool(connect, 64)
-    request = httpcore.Request("GET", "http://agent.example/")
-    for response in [await pool.handle_async_request(request) for _ in range(10)]:
+    for response in [await pool.handle_async_request(_REQUEST) for _ in range(size)]:
         await response.aclose()
+    return pool, made
+
+
+async def test_connections_of_a_burst_are_closed_when_they_have_expired_though_one_is_used_all_the_time() -> None:
+    pool, made = await after_a_burst(IdleConnection, 10)
     for connection in made[:9]:
         connection.expired = True
-    await (await pool.handle_async_request(request)).aclose()
+    await (await pool.handle_async_request(_REQUEST)).aclose()
     assert [connection.closed for connection in made] == [True] * 9 + [False]
 
 
@@ -192,19 +198,10 @@ async def test_requests_that_close_what_has_expired_at_the_same_time_all_get_a_c
             await asyncio.sleep(0)
             self.closed = True
 
-    made: list[SlowToClose] = []
-
-    def connect(origin: httpcore.Origin) -> SlowToClose:
-        made.append(SlowToClose())
-        return made[-1]
-
-    pool = ConnectionPool(connect, 64)
-    request = httpcore.Request("GET", "http://agent.example/")
-    for response in [await pool.handle_async_request(request) for _ in range(2)]:
-        await response.aclose()
+    pool, made = await after_a_burst(SlowToClose, 2)
     for connection in made:
         connection.expired = True
-    responses = await asyncio.gather(*(pool.handle_async_request(request) for _ in range(3)))
+    responses = await asyncio.gather(*(pool.handle_async_request(_REQUEST) for _ in range(3)))
     for response in responses:
         await response.aclose()
     assert [connection.closed for connection in made] == [True, True, False, False, False]
@@ -234,8 +231,7 @@ class CountedConnection(httpcore.AsyncConnectionInterface):
 
 async def test_a_request_looks_at_no_connection_that_serves_another() -> None:
     pool = ConnectionPool(lambda origin: CountedConnection(), 64)
-    request = httpcore.Request("GET", "http://agent.example/")
-    streams = [await pool.handle_async_request(request) for _ in range(1000)]
+    streams = [await pool.handle_async_request(_REQUEST) for _ in range(1000)]
     assert CountedConnection.looks == 0
     for stream in streams:
         await stream.aclose()
