@@ -126,7 +126,7 @@ class GraphStream:
 
 
 def _with_caller(part: StreamChunk) -> StreamChunk:
-    """The part, with `CALLED_IN` if not its namespace, but the context says which step has called the graph."""
+    """The part. If its namespace does not name the step that has called the graph, it gets `CALLED_IN`."""
     namespace, kind, data = part
     if kind != "tasks" or not is_lasting("|".join(namespace)):
         return part

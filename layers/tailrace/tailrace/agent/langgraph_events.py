@@ -304,8 +304,9 @@ class Translator:
             self._speech.step_ended(step, None, failed=False)
 
     def _is_within(self, step: str | None, outer: str, *, before: int | None = None) -> bool:
-        """Whether a step is the step `outer`, inside it, or a `@task` that it has called; with `before`, whether it is
-        that in an earlier try of `outer`.
+        """Whether a step is the step `outer`, inside it, or a `@task` that it has called.
+
+        With `before`, only what began in a try of `outer` before that one counts.
         """
         seen = set[str | None]()  # A step would enclose itself only in a damaged log.
         tried: int | None = None

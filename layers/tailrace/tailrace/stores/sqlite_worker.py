@@ -29,8 +29,8 @@ class SQLiteWorker:
     """The thread `name`, with the connection that `connect` returns, in autocommit.
 
     With `transaction` it does the operations that it has at the same time in one transaction; while many come, it
-    waits 5 ms for more of them. An operation that was given to it is done, also if its caller is cancelled. It
-    begins with the deletion `first`. `unavailable` gives what to raise for an error of SQLite.
+    waits 5 ms for more of them. An operation that was given to it is done, also if its caller is cancelled. The
+    thread begins with the deletion `first`. `unavailable` gives what to raise for an error of SQLite.
     """
 
     def __init__(
