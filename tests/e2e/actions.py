@@ -42,6 +42,11 @@ async def opened(page: Page) -> str:
     return await task_of(page)
 
 
+async def last_seq(page: Page) -> int:
+    """The `seq` of the newest event that the page shows of the conversation's last task."""
+    return int(await page.get_by_test_id("last-seq").inner_text())
+
+
 def go_on(stack: Stack, name: str) -> None:
     """Let an agent go on whose request says that it waits "before" this name (tests/sample_agents/gates.py)."""
     (stack.folder / f"go on {name}").touch()

@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Locator, Page, Route, expect
 
-from tests.e2e.actions import answer, applied, go_on, newest, open_work, pill, send, state
+from tests.e2e.actions import answer, applied, go_on, last_seq, newest, open_work, pill, send, state
 from tests.e2e.tampering import TamperingProxy, tampering
 from tests.support.browser import let_in, needs_chromium
 from tests.support.checkout import ANALYSTS, checkout
@@ -229,7 +229,7 @@ async def test_a_second_viewer_reads_everything_and_shows_the_same(page: Page, s
     assert [stream["taskId"] for stream in streams].count(task) == 2
     go_on(slow_stack, "viewer")
     await state(page, "completed")
-    last = await page.get_by_test_id("last-seq").inner_text()
+    last = await last_seq(page)
     await expect(cost(page)).to_contain_text(f"Both show the same at seq {last}.")
     rows_of_first = (await open_work(page)).locator(".tl-row")
     await expect(page.locator(".second .tl-row")).to_have_count(await rows_of_first.count())
@@ -258,7 +258,7 @@ async def test_lost_and_repeated_events_are_counted(page: Page, slow_stack: Stac
 async def test_a_second_viewer_that_misses_an_event_shows_something_else(page: Page, proxy: TamperingProxy) -> None:
     await send(page, proxy.url, "20 events, 1 ms apart")
     await state(page, "completed")
-    last = int(await page.get_by_test_id("last-seq").inner_text())
+    last = await last_seq(page)
     proxy.copies = lambda cursor, seq: 0 if seq == last - 2 else 2 if seq == 1 else 1
     await click(page, "Open a second viewer")
     assert await counts(page, "Second viewer") == (last - 1, 1, 1)

@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.e2e.actions import answer, applied, go_on, open_work, pill, send, send_sample, state, write
+from tests.e2e.actions import answer, applied, go_on, last_seq, open_work, pill, send, send_sample, state, write
 from tests.support.browser import needs_chromium
 from tests.support.processes import Stack
 
@@ -58,7 +58,7 @@ async def test_a_reload_in_the_middle_shows_everything_once(page: Page, slow_sta
     go_on(slow_stack, "reload")
     await state(page, "completed")
     counts = await applied(page)
-    assert counts["count"] == counts["last"] == int(await page.get_by_test_id("last-seq").inner_text())
+    assert counts["count"] == counts["last"] == await last_seq(page)
     assert counts["repeated"] == 0
     steps = re.findall(r"step (\d+)", await answer(page).inner_text())
     assert steps == [str(number) for number in range(1, 121)]
