@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import Locator, Page, Route, expect
 
 from tests.support.processes import Stack
 
@@ -97,6 +98,22 @@ def state(page: Page, name: str) -> Any:
 def pill(page: Page, name: str) -> Any:
     """Wait until the page shows this state of the connection."""
     return expect(page.get_by_test_id("connection-pill")).to_have_attribute("data-state", name)
+
+
+async def told_nothing_of_others(page: Page) -> None:
+    """Let no request of the page succeed that it makes by itself to see what other windows have done.
+
+    It makes one every few seconds: whatever a test does before the page knows would have to be quicker.
+    """
+
+    async def refuse_a_look(route: Route) -> None:
+        if route.request.method == "HEAD":
+            await route.abort()
+        else:
+            await route.continue_()
+
+    await page.route("**/api/stream/*", refuse_a_look)
+    await page.route(re.compile(r"/api/conversations\?"), lambda route: route.abort())
 
 
 async def create(page: Page, stack: Stack, text: str, **more: Any) -> dict[str, Any]:

@@ -9,7 +9,20 @@ import re
 import pytest
 from playwright.async_api import FilePayload, Page, Route, expect
 
-from tests.e2e.actions import answer, create, go_on, newest, open_work, opened, say, send, state, task_of, write
+from tests.e2e.actions import (
+    answer,
+    create,
+    go_on,
+    newest,
+    open_work,
+    opened,
+    say,
+    send,
+    state,
+    task_of,
+    told_nothing_of_others,
+    write,
+)
 from tests.e2e.kept_page import requests_of
 from tests.sample_agents.assistant import PIXEL
 from tests.support.browser import needs_chromium, new_context
@@ -191,6 +204,7 @@ async def test_a_long_conversation_opens_at_its_end_and_at_the_turn_of_a_permali
 
 
 async def test_a_message_that_another_window_sent_is_shown_here(page: Page, assistant: Stack) -> None:
+    await told_nothing_of_others(page)
     await send(page, assistant.url, "hello from here")
     await state(page, "completed")
     other = await page.context.new_page()

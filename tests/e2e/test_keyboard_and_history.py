@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.e2e.actions import answer, go_on, open_work, pill, send, state, task_of, write
+from tests.e2e.actions import answer, go_on, open_work, pill, send, state, task_of, told_nothing_of_others, write
 from tests.support.browser import needs_chromium
 from tests.support.processes import Stack
 
@@ -206,9 +206,8 @@ async def test_a_reply_in_another_window_is_shown_here(page: Page, shipped: Stac
 
 @pytest.mark.parametrize("by", ["reply", "cancel"])
 async def test_a_refusal_for_the_state_of_a_task_shows_that_state(page: Page, shipped: Stack, by: str) -> None:
+    await told_nothing_of_others(page)
     task = await send(page, shipped.url, "checkout is slow")
-    # The page checks by itself only while it is visible, and on a busy machine a check may still be under way later.
-    await page.evaluate("Object.defineProperty(document, 'visibilityState', { value: 'hidden' })")
     await state(page, "input-required")
     response = await page.request.post(f"{shipped.url}/api/tasks/{task}/cancel", data={}, headers=shipped.origin)
     assert response.ok, await response.text()

@@ -21,6 +21,7 @@ from gateway.owner import SECRET_COOKIE, secret_owner
 from tailrace.config import Settings
 from tailrace.log.memory import MemoryLog
 from tests.support.browser import needs_chromium
+from tests.support.conditions import eventually
 from tests.support.http import serve
 from tests.support.jsonrpc import rpc
 from tests.support.processes import Stack, stack
@@ -86,6 +87,8 @@ async def attack(page: Page, url: str, body: Any) -> list[int]:
 
     page.on("response", note)
     await page.evaluate(ATTACK, [url, json.dumps(body)])
+    # The script does not wait for the answers to its beacons, and another page would not hear of them.
+    await eventually(lambda: len(statuses) >= REQUESTS_WITHOUT_PREFLIGHT)
     async with page.expect_navigation() as navigation:
         await page.evaluate(FORM, [url, json.dumps(body)])
     answer = await navigation.value

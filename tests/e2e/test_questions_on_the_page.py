@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.async_api import FilePayload, Page, expect
 
-from tests.e2e.actions import answer, send, state
+from tests.e2e.actions import answer, send, state, told_nothing_of_others
 from tests.support.browser import needs_chromium
 from tests.support.processes import Stack
 
@@ -81,6 +81,7 @@ async def test_an_action_is_rejected_with_a_reason_by_keyboard(page: Page, assis
 
 
 async def test_a_question_that_another_window_has_answered_goes_away(page: Page, assistant: Stack) -> None:
+    await told_nothing_of_others(page)
     await send(page, assistant.url, "pick")
     other = await page.context.new_page()
     await other.goto(page.url)
