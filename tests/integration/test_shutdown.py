@@ -17,7 +17,7 @@ from tests.support.events import message
 from tests.support.jsonrpc import rpc
 from tests.support.processes import UVICORN, listen, start_server, url_of
 
-_UVICORN = (*UVICORN, "--timeout-graceful-shutdown", "2")
+_UVICORN = (*UVICORN, "--timeout-graceful-shutdown", "60")
 _GATEWAYS = {
     "uvicorn": (*_UVICORN, "--factory", "gateway.app:create_app"),
     "make run": ("-m", "local.serve", "gateway"),

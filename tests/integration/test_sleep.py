@@ -94,6 +94,8 @@ async def test_a_reader_follows_a_sleeping_task_and_sees_it_work() -> None:
     gate = Gate()
     async with bundle(front=asking("back"), back=through(gate)) as agents:
         task = await agents.front.begin("go")
+        # A run may sleep before its specialist's first report comes, and that report would wake it.
+        await agents.front.until(task["id"], lambda frame: metadata(frame.result)["kind"] == "progress")
         async with agents.front.stream("SubscribeToTask", {"id": task["id"]}, cursor=0) as frames:
             head = await agents.asleep(task["id"])
             await agents.front.result("GetTask", {"id": task["id"]})

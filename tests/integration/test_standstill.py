@@ -138,8 +138,10 @@ async def test_a_warning_names_the_node_that_blocks_and_the_task(
             events = await served.events(task["id"])
     assert artifact_text(events) == "still here"
     assert of_kind(events, "attempt") == []
-    (warning,) = [record.getMessage() for record in caplog.records if "stood still" in record.getMessage()]
-    assert f"in node 'blocks' of task {task['id']}" in warning
+    # On a busy machine the loop may stand still at other moments as well.
+    named = f"in node 'blocks' of task {task['id']}"
+    (warning, *_) = [each for record in caplog.records if named in (each := record.getMessage())]
+    assert "stood still" in warning
     assert "asyncio.to_thread" in warning
 
 

@@ -50,7 +50,7 @@ async def test_an_agent_that_hangs_at_startup_is_reported_and_refuses_callers(
             keeper = Keeper(hanging, tmp_path / "hanging.log", {}, http)
             keeping = asyncio.create_task(keeper.keep())
             try:
-                await asyncio.wait_for(keeper.settled.wait(), 30)
+                await asyncio.wait_for(keeper.settled.wait(), 60)
                 assert not keeper.up
                 while (await http.get(hanging.url)).status_code != 503:
                     await asyncio.sleep(0.01)

@@ -132,7 +132,7 @@ async def test_a_worker_frozen_past_its_lease_writes_nothing_more(tmp_path: Path
 async def test_a_run_with_hundreds_of_hand_offs_has_one_dense_log(tmp_path: Path) -> None:
     """Twelve hours are 48 functions of 15 minutes; here 200 short attempts follow each other."""
     # An attempt works for 10 ms, less than one step; the rest is time to stop.
-    short = {"TAILRACE_ATTEMPT_S": "1.51", "TAILRACE_HANDOFF_S": "1.5"}
+    short = {"TAILRACE_ATTEMPT_S": "60.01", "TAILRACE_HANDOFF_S": "60"}
     async with restarting_agent(tmp_path, "many_steps", **short) as agent:
         seen = await watch(agent, "205 steps, 15 ms each")
         assert agent.deaths == 0
@@ -146,7 +146,7 @@ async def test_a_run_with_hundreds_of_hand_offs_has_one_dense_log(tmp_path: Path
 
 
 async def test_a_node_may_leave_work_to_the_next_attempt_when_time_runs_out(tmp_path: Path) -> None:
-    async with restarting_agent(tmp_path, "many_steps", TAILRACE_ATTEMPT_S="0.6", TAILRACE_HANDOFF_S="0.3") as agent:
+    async with restarting_agent(tmp_path, "many_steps", TAILRACE_ATTEMPT_S="60.3", TAILRACE_HANDOFF_S="60") as agent:
         seen = await watch(agent, "30 steps, 20 ms each, in one node")
     assert seen.state == "TASK_STATE_COMPLETED"
     assert seen.response.split() == [str(number) for number in range(1, 31)]

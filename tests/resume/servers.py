@@ -62,7 +62,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "limit": {"max_streams": 1},
     "window": {"window_s": 0.2},
     "pausing": {"quiet_s": 0.2, "pause_min_ms": 50, "pause_max_ms": 50},
-    "handoff": {"attempt_s": 5.0, "handoff_s": 4.2, "heartbeat_s": 0.2, "lease_s": 2.0, "renew_s": 0.5},
+    "handoff": {"attempt_s": 60.8, "handoff_s": 60.0, "heartbeat_s": 0.2},
     "forgetting": {"heartbeat_s": 0.2},
     "death": {"heartbeat_s": 0.2, "lease_s": 1.0, "renew_s": 0.2},
 }

@@ -39,7 +39,7 @@ _SWEEP_S = 0.1
 # No lease expires on a busy machine: a test ends it, or has SHORT_LEASES to wait for that.
 _CALM = {"TAILRACE_LEASE_S": "60", "TAILRACE_RENEW_S": "0.2", "TAILRACE_HEARTBEAT_S": "0.3", "TAILRACE_RETRY_MS": "0"}
 # For a run whose environment is killed. Longer than a busy machine makes a living one wait.
-SHORT_LEASES = {"TAILRACE_LEASE_S": "2"}
+SHORT_LEASES = {"TAILRACE_LEASE_S": "5"}
 _AWS = {"AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any", "AWS_EC2_METADATA_DISABLED": "true"}
 
 

@@ -93,7 +93,7 @@ async def test_a_crash_fails_only_its_own_invocation(layer: Path) -> None:
 
 
 async def test_lambda_kills_an_app_that_ignores_its_deadline(layer: Path) -> None:
-    async with plain(layer, timeout_s=1, environments=2) as function:
+    async with plain(layer, timeout_s=5, environments=2) as function:
         results = await asyncio.gather(
             *(function.invoke(function_url_event("GET", path), streamed=True) for path in ("/deaf", "/stuck"))
         )

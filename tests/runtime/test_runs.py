@@ -55,7 +55,7 @@ async def test_a_run_that_fails_is_logged_and_no_longer_pending(layer: Path, gat
 
 
 async def test_pending_runs_are_cancelled_before_lambda_kills_the_process(layer: Path, gate: Gate) -> None:
-    async with plain(layer, gate, timeout_s=6, environments=2) as function:
+    async with plain(layer, gate, timeout_s=10, environments=2) as function:
         run, app = await asyncio.gather(
             function.invoke(function_url_event("GET", "/overdue-run"), streamed=True),
             function.invoke(function_url_event("GET", "/overdue"), streamed=True),
