@@ -55,11 +55,12 @@ export class NewConversation {
     this.#picker.append(h("div.picker-rows", ...rows));
     this.#picker.hidden = cards.length < 2;
     const first = chosen(cards, wanted);
-    if (first) {
+    if (first?.error) {
+      this.#agent = first.name; // no other agent gets what is meant for it
+      this.#composer.refuse(`${first.name ? plainName(first.name) : "The default agent"} does not answer. ${first.error}`);
+    } else if (first) {
       rows[cards.indexOf(first)].querySelector("input").checked = true;
       this.#choose(first);
-    } else if (cards[0]?.error) {
-      this.#composer.refuse(`The default agent does not answer. ${cards[0].error}`);
     }
     const triage = cards.find(({ skills }) => skills?.some(({ id }) => id === SAMPLE_SKILL));
     if (triage) this.#offerSample(triage.name).catch(() => {}); // without the files there is nothing to offer
@@ -105,8 +106,7 @@ export class NewConversation {
   }
 }
 
-/** The agent of that name, else the default one. None if that does not answer: no other agent gets what is meant for it. */
+/** The agent of that name, else the default one. It may have an `error` in place of a card. */
 function chosen(cards, name) {
-  const card = cards.find((each) => each.name === name) ?? cards[0];
-  return card && !card.error ? card : undefined;
+  return cards.find((each) => each.name === name) ?? cards[0];
 }

@@ -34,15 +34,28 @@ def use_packages(requirements: Path, data: Path) -> None:
     """
     if not requirements.exists():
         return
-    version = f"{sys.version_info[0]}.{sys.version_info[1]}"
-    name = hashlib.sha256(version.encode() + b"\0" + requirements.read_bytes()).hexdigest()[:16]
-    folder = private_folder(data) / "packages" / name
+    folder = packages_folder(requirements, private_folder(data))
     if not folder.exists():
         folder.parent.mkdir(exist_ok=True)
         print(f"installing {requirements}", flush=True)
         _install(requirements, folder)
     # First, as on Lambda, where a function's own packages come before those of its layers.
     sys.path.insert(0, str(folder))
+
+
+def are_installed(requirements: Path, data: Path) -> bool:
+    """Whether `use_packages` has nothing to install."""
+    try:
+        return packages_folder(requirements, data).exists()
+    except OSError:  # there is no list, or none that can be read
+        return True
+
+
+def packages_folder(requirements: Path, data: Path) -> Path:
+    """The folder for what the list names, in the data folder."""
+    version = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    name = hashlib.sha256(version.encode() + b"\0" + requirements.read_bytes()).hexdigest()[:16]
+    return data / "packages" / name
 
 
 def _install(requirements: Path, folder: Path) -> None:

@@ -7,7 +7,6 @@ function that cannot start would wait until their time limit.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
 
 # How long a caller may take to send its request and to read the response.
@@ -15,23 +14,25 @@ _PATIENCE_S = 5.0
 
 
 class StandIn:
-    """Answers every request with 503 and the text `reason`, from `begin` to `end`."""
+    """Answers every request with 503 and a reason, from `begin` to `end`."""
 
-    def __init__(self, listener: socket.socket, reason: str) -> None:
+    def __init__(self, listener: socket.socket) -> None:
         self._listener = listener
-        body = reason.encode()
+        self._answer = b""
+        self._server: asyncio.Server | None = None
+        self._refusing: set[asyncio.Task[None]] = set()
+
+    async def begin(self, reason: str) -> None:
+        """Start to answer with the text `reason`. If it answers already, it goes on with this reason."""
+        body = f"{reason}\n".encode()
         head = (
             "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\n"
             f"Content-Length: {len(body)}\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n"
         )
         self._answer = head.encode() + body
-        self._server: asyncio.Server | None = None
-
-    async def begin(self) -> None:
-        """Start to answer. Does nothing if it answers already."""
         if self._server is None:
             # A duplicate, because the server closes its socket. The backlog is as long as the socket's own.
-            self._server = await asyncio.start_server(self._refuse, sock=self._listener.dup(), backlog=2048)
+            self._server = await asyncio.start_server(self._accept, sock=self._listener.dup(), backlog=2048)
 
     def end(self) -> None:
         """Stop to answer. Does nothing if it does not answer."""
@@ -39,8 +40,20 @@ class StandIn:
             self._server.close()
             self._server = None
 
+    async def stop(self) -> None:
+        """Stop to answer, also those who have sent a request."""
+        self.end()
+        for task in self._refusing:
+            task.cancel()
+        await asyncio.gather(*self._refusing, return_exceptions=True)
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._refuse(reader, writer))
+        self._refusing.add(task)
+        task.add_done_callback(self._refusing.discard)
+
     async def _refuse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+        try:
             async with asyncio.timeout(_PATIENCE_S):
                 await reader.readuntil(b"\r\n\r\n")
                 writer.write(self._answer)
@@ -48,4 +61,7 @@ class StandIn:
                 # Closing before the whole request is read would reset the connection and lose the response.
                 while await reader.read(65536):
                     pass
-        writer.close()
+        except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            pass
+        finally:
+            writer.close()

@@ -19,10 +19,12 @@ from typing import IO
 import httpx
 
 from local.ending import Process, end
-from local.functions import Function, environment
+from local.functions import FUNCTIONS, Function, environment
 from local.lifeline import VARIABLE, lifeline
+from local.packages import are_installed
 from local.stand_in import StandIn
 from local.watching import changed_functions
+from tailrace.config import Settings
 from tailrace.errors import TailraceError
 
 REQUIRED = ("gateway", "orchestrator")
@@ -71,8 +73,7 @@ class Keeper:
         self._environment = {**environ, VARIABLE: str(lifeline())}
         self._http = http
         self._process: Process | None = None
-        reason = f"{function.name} does not run; its log is {log_path}.\n"
-        self._stand_in = StandIn(function.listener, reason) if function.listener is not None else None
+        self._stand_in = StandIn(function.listener) if function.listener is not None else None
         self._reported = ""
         # Whether the console shows that it does not answer.
         self._missed = False
@@ -122,7 +123,7 @@ class Keeper:
     async def stop(self) -> None:
         """End the function and whatever answers for it."""
         if self._stand_in is not None:
-            self._stand_in.end()
+            await self._stand_in.stop()
         if self._process is not None:
             await end(self._process)
 
@@ -145,6 +146,7 @@ class Keeper:
         # `ready` reports a required function that has not started yet.
         tell = name not in REQUIRED or self.settled.is_set()
         slow_s = _READY_S if name in REQUIRED else SLOW_S
+        await self._own_packages()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(slow_s):
                 await self._answers()
@@ -162,6 +164,22 @@ class Keeper:
             say(f"{name} answers now.")
             self._reported, self._missed = "", False
         self.settled.set()
+
+    async def _own_packages(self) -> None:
+        """Return when the function's own packages are installed. Until then everybody learns what they wait for."""
+        name = self.function.name
+        requirements, data = FUNCTIONS / name / "requirements.txt", Path(Settings.load().data_dir)
+        if are_installed(requirements, data):
+            return
+        why = f"{name} installs functions/{name}/requirements.txt. This may take some minutes."
+        if not self._reported:  # it may be the next of many tries
+            say(why)
+        self._missed = True
+        await self._refuse_callers(why)
+        if name not in REQUIRED:
+            self.settled.set()
+        while not are_installed(requirements, data):  # noqa: ASYNC110 - another process makes the folder
+            await asyncio.sleep(_LOOK_S)
 
     async def _answers(self) -> None:
         """Return when the function answers."""
@@ -188,9 +206,9 @@ class Keeper:
             self.settled.set()
             await self._refuse_callers()
 
-    async def _refuse_callers(self) -> None:
+    async def _refuse_callers(self, why: str = "") -> None:
         if self._stand_in is not None:
-            await self._stand_in.begin()
+            await self._stand_in.begin(why or f"{self.function.name} does not run. The console of `make run` says why.")
 
 
 class Supervisor:
@@ -221,12 +239,19 @@ class Supervisor:
         await asyncio.gather(*(keeper.settled.wait() for keeper in self._keepers))
 
     async def _watch(self) -> None:
-        """Start each function anew whose files change."""
+        """Start each function anew whose files change.
+
+        A new one is only told of: the others have its address from their start on.
+        """
         keepers = {keeper.function.name: keeper for keeper in self._keepers}
+        told: set[str] = set()
         try:
             async for names in changed_functions(keepers):
-                for name in names:
+                for name in names & keepers.keys():
                     keepers[name].change()
+                for name in names - keepers.keys() - told:
+                    say(f"functions/{name} is new. It starts with the next `make run`: end this one with Ctrl-C.")
+                    told.add(name)
         except OSError as error:
             say(f"The files of the agents are not watched ({error}). Start this again after a change.")
 

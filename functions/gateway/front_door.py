@@ -42,7 +42,7 @@ from tailrace.a2a.peer import MAX_ANSWER_BYTES, Peer, body_of, refusal_in, unpac
 from tailrace.access.credential import READ, WRITE
 from tailrace.config import Settings
 from tailrace.decoding import NOT_JSON
-from tailrace.errors import AgentError, LogError, shorten
+from tailrace.errors import AgentDown, AgentError, LogError, shorten
 from tailrace.events import encode
 from tailrace.inputs.body import read_body
 from tailrace.owner import OWNER_HEADER
@@ -232,10 +232,12 @@ def _without_addresses(name: str) -> Iterator[None]:
     """Tell the log alone why an agent has not answered: the reason has its inner address.
 
     Raises:
-        Problem: 502, it has not; 503, it has no room.
+        Problem: 502, it has not; 503, it has no room, or does not run.
     """
     try:
         yield
+    except AgentDown as error:
+        raise Problem(503, str(error)) from None
     except AgentError as error:
         logger.warning("agent %s at the front door: %s", name, error)
         if (wait_s := error.retry_after_s) is not None:

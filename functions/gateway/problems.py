@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from tailrace.errors import (
+    AgentDown,
     AgentError,
     AgentUnknown,
     ContextBusy,
@@ -113,7 +114,9 @@ async def on_problem(_: Request, error: Exception) -> Response:
 
 
 def _on_agent_error(error: AgentError) -> Response:
-    """Only the agent's own words are for callers: any others may have its inner address, and are in the log."""
+    """Only an agent's own words, and those in its place, are for callers: others may have its inner address."""
+    if isinstance(error, AgentDown):
+        return respond(503, str(error))
     if isinstance(error, AgentUnknown) or (error.code is not None and error.retry_after_s is None):
         return respond(_STATUS_OF_CODE.get(error.code or 0, 502), str(error))
     logger.warning("an agent: %s", error)

@@ -12,6 +12,8 @@ from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import interrupt
 
 from gateway.app import create_app
+from local.functions import Function, listen
+from local.stand_in import StandIn
 from tailrace import AgentApp, AgentCard, write
 from tailrace.config import Settings
 from tailrace.log.sqlite import SQLiteLog
@@ -79,3 +81,20 @@ async def test_an_unknown_agent_is_refused_with_the_names(tmp_path: Path) -> Non
         assert refused.status_code == 400
         assert "agent has value 'nobody', but must be one of 'orchestrator', 'greeter'." in refused.text
         assert (await sut.http.get("/api/tasks")).json()["tasks"] == []
+
+
+async def test_why_an_agent_of_this_machine_does_not_run_is_told_to_who_asks_for_it(tmp_path: Path) -> None:
+    why = "slow installs functions/slow/requirements.txt. This may take some minutes."
+    with listen(0) as listener:
+        stand_in, url = StandIn(listener), Function("slow", listener).url
+        settings = Settings(log="memory", specialist_urls=url, agent_urls=url, dispatch=f"slow={url}")
+        await stand_in.begin(why)
+        async with (
+            serve(create_app(settings, decide_owner=header_owner)) as gateway,
+            httpx.AsyncClient(base_url=gateway, headers=ALICE, timeout=60) as http,
+        ):
+            _, slow = (await http.get("/api/agents")).json()["agents"]
+            refused = await http.post("/api/tasks", json={"message": {"parts": [{"text": "hi"}]}, "agent": "slow"})
+        await stand_in.stop()
+    assert slow == {"name": "slow", "error": why}
+    assert (refused.status_code, refused.json()["detail"]) == (503, why)

@@ -117,3 +117,15 @@ async def test_output_of_an_agent_does_not_restart_it(tmp_path: Path) -> None:
         with pytest.raises(AssertionError):
             await run.until("never printed")
         assert run.text.count("is started anew") == 1
+
+
+async def test_who_adds_an_agent_is_told_to_start_again(tmp_path: Path) -> None:
+    folder = checkout(tmp_path, ANALYSTS, watched=AGENT)
+    async with running(folder, TAILRACE_ORCHESTRATOR="watched") as run:
+        await run.until("http://")
+        for name in ("a_package", "newcomer"):
+            (folder / "functions" / name).mkdir()
+            (folder / "functions" / name / "prompt.md").touch()
+        (folder / "functions" / "newcomer" / "handler.py").touch()
+        await run.until("functions/newcomer is new. It starts with the next `make run`: end this one with Ctrl-C.")
+        assert "a_package" not in run.text

@@ -24,7 +24,7 @@ from tailrace.a2a.peer import body_of
 from tailrace.a2a.received import Received, TooMuch
 from tailrace.a2a.trust import is_own_agent
 from tailrace.config import Settings
-from tailrace.errors import AgentError, ConfigError
+from tailrace.errors import AgentDown, AgentError, ConfigError
 
 CARD = {"name": "other", "supportedInterfaces": [{"protocolBinding": "JSONRPC", "protocolVersion": "1.0"}]}
 
@@ -252,7 +252,7 @@ def test_an_origin_that_is_none_is_refused_by_its_setting(origin: str) -> None:
 
 
 async def test_for_an_own_agent_that_does_not_run_the_words_in_its_place_are_told_and_for_others_not() -> None:
-    place, told = "http://127.0.0.1:9/", "silent does not run; its log is /logs/silent.log."
+    place, told = "http://127.0.0.1:9/", "silent does not run. The console of `make run` says why."
 
     def refuse(_: httpx.Request) -> httpx.Response:
         return httpx.Response(
@@ -260,11 +260,12 @@ async def test_for_an_own_agent_that_does_not_run_the_words_in_its_place_are_tol
         )
 
     async with httpx.AsyncClient(transport=httpx.MockTransport(refuse)) as http:
-        with pytest.raises(AgentError) as own:
+        with pytest.raises(AgentDown) as own:
             await discover(http, place, Settings(agent_urls=place))
         with pytest.raises(AgentError) as other:
             await discover(http, place, Settings(specialist_urls=place))
     assert str(own.value) == told
+    assert not isinstance(other.value, AgentDown)
     assert str(other.value).endswith("takes no requests now (HTTP 503). Try again in 5 s.")
 
 

@@ -355,6 +355,10 @@ class EventBroken(AgentError):
         self.seq = seq
 
 
+class AgentDown(AgentError):
+    """One of our own agents does not run. Who starts it says why: the message is for callers, and has no address."""
+
+
 class AgentUnknown(AgentError):
     """No agent of this bundle that can be reached has the name. The message has no address."""
 

@@ -16,7 +16,7 @@ from tailrace.a2a.directory import Directory, names_in
 from tailrace.a2a.discovery import DiscoveredAgent
 from tailrace.a2a.trust import is_own_agent
 from tailrace.config import Settings
-from tailrace.errors import AgentError, AgentUnknown, RequestError, shorten
+from tailrace.errors import AgentDown, AgentError, AgentUnknown, RequestError, shorten
 from tailrace.registry import (
     all_agent_urls,
     default_agent_url,
@@ -43,13 +43,14 @@ class Agents:
 
         Raises:
             RequestError: there is none. The message has the names.
-            AgentError: the registry has one, but it does not give its card.
+            AgentError: the registry or a setting names one, but it does not give its card.
         """
         await read_registry(self._settings)
         if not await self._found(name):
             cards = await self._directory.all(self._own)
             place = registered(self._settings).get(plain(name))
-            if place is not None and isinstance(error := cards.get(place.url), AgentError):
+            url = place.url if place is not None else self._settings.dispatch_places.get(name, "")
+            if isinstance(error := cards.get(url), AgentError):
                 raise error
             known = names_in(cards.values())
             listed = ", ".join(map(repr, dict.fromkeys([self._settings.orchestrator, *known])))
@@ -83,9 +84,11 @@ class Agents:
     async def listed(self) -> list[dict[str, Any]]:
         """The cards of all agents, the default one first, and for each that should answer and does not, an error.
 
-        Why it does not, and where it is, is in the process's log.
+        The error has the agent's name if a setting tells it. Why it does not answer, and where it is, is in the
+        process's log, unless that is for callers.
         """
         await read_registry(self._settings)
+        names = {url: name for name, url in self._settings.dispatch_places.items()}
         expected = [default_agent_url(self._settings), *specialist_urls(self._settings)]
         shown: list[dict[str, Any]] = []
         for url, agent in (await self._directory.all([*expected, *own_agent_urls(self._settings)], fresh=True)).items():
@@ -93,7 +96,8 @@ class Agents:
                 shown.append(agent.card_json)
             elif url in expected:
                 logger.warning("an agent: %s", agent)
-                shown.append({"error": "The gateway's log says why."})
+                why = str(agent) if isinstance(agent, AgentDown) else "The gateway's log says why."
+                shown.append({**({"name": names[url]} if url in names else {}), "error": why})
         return shown
 
     @property

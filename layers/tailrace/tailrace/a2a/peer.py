@@ -12,7 +12,7 @@ import httpx
 from tailrace.a2a.transport import OUTSIDE
 from tailrace.a2a.trust import is_own_agent, may_be_inside, origin_of
 from tailrace.config import Settings
-from tailrace.errors import AgentError, shorten
+from tailrace.errors import AgentDown, AgentError, shorten
 from tailrace.places import without_user
 
 # Maximum size of a response that is not a stream, after gunzip. One event of a stream may be as large.
@@ -130,7 +130,7 @@ def refusal_in(response: httpx.Response, body: bytes, url: str, *, own: bool) ->
     """
     status = response.status_code
     if own and status == 503 and response.headers.get("content-type", "").startswith("text/plain") and body.strip():
-        return AgentError(shorten(body.decode(errors="replace").strip(), _MAX_ERROR_CHARS))
+        return AgentDown(shorten(body.decode(errors="replace").strip(), _MAX_ERROR_CHARS))
     if status not in NO_ROOM:
         return None
     wait_s = retry_after_of(response) or _RETRY_AFTER_S
