@@ -61,7 +61,7 @@ async def run(started: Stack) -> None:
         seen = await read_stream(http, task_id, until=begun)
         await started.kill("orchestrator")
         while not seen.ended:
-            seen = await read_stream(http, task_id, limit_s=120)
+            seen = await read_stream(http, task_id)
         assert seen.state == "TASK_STATE_COMPLETED", seen.state
 
 

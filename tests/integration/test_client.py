@@ -165,12 +165,13 @@ async def test_a_stream_that_has_stalled_is_opened_anew(tmp_path: Path, monkeypa
     monkeypatch.setattr("tailrace.client.http.SILENCE_S", 0.3)
     async with served("gateway", tmp_path) as sut:
         reasons: list[str | None] = []
-        async with AsyncClient(sut.proxy.url, token="alice", on_cut=reasons.append) as client:
-            seen = []
-            async for event in client.stream(await client.send("slow")):
-                seen.append(event)
-                if event.text == "Waiting.":
-                    asyncio.get_running_loop().call_later(1.0, sut.gate.set)
+
+        def note(reason: str | None) -> None:
+            reasons.append(reason)
+            sut.gate.set()
+
+        async with AsyncClient(sut.proxy.url, token="alice", on_cut=note) as client:
+            seen = [event async for event in client.stream(await client.send("slow"))]
         assert seqs(seen) == list(range(1, len(seen) + 1))
         assert "silent for too long" in str(reasons[0])
 

@@ -42,7 +42,7 @@ def sample_parts() -> list[dict[str, Any]]:
 async def test_the_sample_is_triaged(shipped: Stack) -> None:
     async with shipped.client() as http:
         task_id = await post_task(http, *sample_parts())
-        seen = await read_stream(http, task_id, limit_s=60)
+        seen = await read_stream(http, task_id)
         task = (await http.get(f"/api/tasks/{task_id}")).json()
     assert seen.state == "TASK_STATE_COMPLETED"
     assert seen.seqs == list(range(1, len(seen.seqs) + 1))
@@ -63,8 +63,7 @@ async def test_the_sample_is_triaged(shipped: Stack) -> None:
 async def test_specialists_progress_is_nested_under_the_step_that_asked(shipped: Stack) -> None:
     async with shipped.client() as http:
         details = [
-            metadata(event)
-            for event in (await read_stream(http, await post_task(http, *sample_parts()), limit_s=60)).events
+            metadata(event) for event in (await read_stream(http, await post_task(http, *sample_parts()))).events
         ]
     asking = {event["step"] for event in details if event["kind"] == "tool_start" and event["name"].startswith("ask ")}
     roots = [e for e in details if e["kind"] == "node_start" and e["agent"] != "orchestrator"]
@@ -76,7 +75,7 @@ async def test_a_hundred_concurrent_streams_are_complete(shipped: Stack) -> None
     limits = httpx.Limits(max_connections=None)
     async with shipped.client(limits=limits) as http:
         task_id = await post_task(http, *sample_parts())
-        streams = await asyncio.gather(*(read_stream(http, task_id, limit_s=60) for _ in range(100)))
+        streams = await asyncio.gather(*(read_stream(http, task_id) for _ in range(100)))
     for seen in streams:
         assert seen.seqs == streams[0].seqs == list(range(1, len(seen.seqs) + 1))
         assert seen.state == "TASK_STATE_COMPLETED"
@@ -85,12 +84,12 @@ async def test_a_hundred_concurrent_streams_are_complete(shipped: Stack) -> None
 async def test_a_task_without_data_asks_for_it_and_resumes_with_the_reply(shipped: Stack) -> None:
     async with shipped.client() as http:
         task_id = await post_task(http, {"text": "checkout is broken"})
-        waiting = await read_stream(http, task_id, limit_s=60)
+        waiting = await read_stream(http, task_id)
         assert waiting.state == "TASK_STATE_INPUT_REQUIRED"
         lines = "".join(f"2026-01-01T10:{m:02}:{s:02}Z INFO ok {s}\n" for m in range(10) for s in range(0, 60, 5))
         reply = {"message": {"parts": [{"text": lines, "filename": "app.log", "mediaType": "text/plain"}]}}
         assert (await http.post(f"/api/tasks/{task_id}/messages", json=reply)).status_code == 202
-        rest = await read_stream(http, task_id, cursor=waiting.seqs[-1], limit_s=60)
+        rest = await read_stream(http, task_id, cursor=waiting.seqs[-1])
     assert rest.state == "TASK_STATE_COMPLETED"
     assert rest.seqs[0] == waiting.seqs[-1] + 1
     assert "log_analyst" in {metadata(event)["agent"] for event in rest.events}
@@ -101,7 +100,7 @@ async def test_the_report_names_a_specialist_that_is_down(tmp_path: Path) -> Non
     started = stack(tmp_path, checkout(tmp_path / "checkout", ANALYSTS), TAILRACE_SPECIALIST_URLS=nobody)
     async with started as alone, alone.client() as http:
         task_id = await post_task(http, *sample_parts())
-        assert (await read_stream(http, task_id, limit_s=60)).state == "TASK_STATE_COMPLETED"
+        assert (await read_stream(http, task_id)).state == "TASK_STATE_COMPLETED"
         artifacts = (await http.get(f"/api/tasks/{task_id}")).json()["artifacts"]
     report = next(artifact for artifact in artifacts if artifact["name"] == "report")["parts"][0]["text"]
     assert "Not covered" in report
@@ -131,7 +130,7 @@ async def test_a_killed_gateway_costs_a_browser_and_the_command_only_a_reconnect
                     if len(got) > 20 and (pid := await slow_stack.pid_of("gateway")):
                         os.kill(pid, signal.SIGKILL)
         (tmp_path / "gate-kill").touch()
-        rest = await read_stream(http, task_id, cursor=got[-1], limit_s=60)
+        rest = await read_stream(http, task_id, cursor=got[-1])
         told += (await command.stdout.read()).splitlines()
         assert await command.wait() == 0
     assert len(got) < 100, "the stream was not cut"

@@ -40,10 +40,10 @@ async def test_eight_concurrent_64_mb_files_do_not_stay_in_memory(tmp_path: Path
     root = checkout(tmp_path / "checkout", ["metric_analyst"])
     async with stack(tmp_path, root) as running, running.client(timeout=120) as http:
         logs = {"text": "2026-01-01 00:00:00 INFO x\n" * 2, "filename": "app.log"}
-        await read_stream(http, await post_task(http, logs), limit_s=60)
+        await read_stream(http, await post_task(http, logs))
         before = {name: peak(await running.pid_of(name)) for name in PROCESSES}
         tasks = await asyncio.gather(*(post_task(http, *parts) for _ in range(AT_ONCE)))
-        for seen in await asyncio.gather(*(read_stream(http, task, limit_s=60) for task in tasks)):
+        for seen in await asyncio.gather(*(read_stream(http, task) for task in tasks)):
             assert seen.state == "TASK_STATE_COMPLETED"
         grown = {name: peak(await running.pid_of(name)) - before[name] for name in PROCESSES}
     print("bytes of memory that eight tasks of 64 MB took:", grown)

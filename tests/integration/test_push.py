@@ -196,6 +196,7 @@ async def test_3_1_8_to_3_1_10_configs_can_be_read_listed_and_deleted() -> None:
         error = await served.error(GET, {"taskId": task_id, "id": "a"})
         assert (error["code"], error["data"][0]["reason"]) == (-32001, "TASK_NOT_FOUND")
         await served.result(DELETE, {"taskId": task_id, "id": second["id"]})
+        await deliveries_have_ended()
         before = len(hook.got)
         gate.set()
         await served.finished(task_id)

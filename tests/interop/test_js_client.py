@@ -21,7 +21,7 @@ async def test_the_javascript_client_drives_our_agent(transport: str) -> None:
         if "watching" in steps:
             gate.set()
 
-    async with agent(hello_world(gate), limit_s=60) as served:
+    async with agent(hello_world(gate)) as served:
         steps = await steps_of(node, "client.mjs", served.url, transport, on_step=watching, cwd=folder)
     assert steps["card"] == {"name": "hello_world", "version": "0.3" if transport == "0.3" else "1.0"}
     assert steps["send"] == {"state": "completed", "artifacts": ["response", "findings"]}

@@ -34,7 +34,7 @@ async def test_the_0_3_client_drives_our_agent(python: Path) -> None:
         if "watching" in steps and steps.get("begun", {}).get("id") not in (None, steps["replied"]["id"]):
             gate.set()
 
-    async with agent(hello_world(gate), limit_s=60) as served:
+    async with agent(hello_world(gate)) as served:
         steps = await steps_of(python, HERE / "sdk03" / "client.py", served.url, on_step=watching)
         assert steps["card"] == {"name": "hello_world", "version": "0.3.0", "url": served.url + "/"}
     assert steps["send"] == {"state": "completed", "artifacts": ["response", "findings"]}

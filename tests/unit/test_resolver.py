@@ -59,6 +59,7 @@ async def test_a_name_is_given_up_in_time_and_takes_one_thread_however_often_it_
     for _ in range(2 * resolver.THREADS):
         with pytest.raises(AgentError, match=r"'slow\.example' could not be resolved within 0\.01 seconds"):
             await resolving.addresses("slow.example", 443)
+    await eventually(lambda: dns.asked)
     assert dns.asked == {"slow.example": 1}
     patient = Resolver(timeout_s=30)
     assert await patient.addresses("fast.example", 443)
