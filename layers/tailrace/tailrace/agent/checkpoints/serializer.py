@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import sys
 from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
 from typing import Any
@@ -23,6 +24,9 @@ from tailrace.events import culprit_in
 
 logger = logging.getLogger("tailrace.checkpoints")
 
+# What LangChain's agents hand on as data. LangGraph's list of safe types has only its messages and documents.
+_LANGCHAIN = {("langchain_core.agents", name) for name in ("AgentAction", "AgentFinish", "AgentStep")}
+
 # The kinds that this serializer writes. LangGraph's older kinds `json` and `pickle` call what they name.
 _KINDS = ("null", "bytes", "bytearray", "msgpack")
 
@@ -30,10 +34,10 @@ _refused: ContextVar[list[str] | None] = ContextVar("tailrace_refused", default=
 
 
 class StrictSerializer(JsonPlusSerializer):
-    """Reads values of `types`, and of the types that LangGraph considers safe."""
+    """Reads values of `types`, and of the types that LangGraph considers safe. A number of numpy's becomes Python's."""
 
     def __init__(self, types: Iterable[type] = ()) -> None:
-        names = {(each.__module__, each.__name__) for each in types}
+        names = _LANGCHAIN | {(each.__module__, each.__name__) for each in types}
         super().__init__(pickle_fallback=False, allowed_json_modules=None, allowed_msgpack_modules=names)
         self._unread: set[tuple[str, str]] = set()
 
@@ -46,7 +50,12 @@ class StrictSerializer(JsonPlusSerializer):
         try:
             kind, data = super().dumps_typed(obj)
         except (TypeError, ValueError):
-            raise self._refusal(obj) from None
+            with contextlib.suppress(RecursionError):  # a list that holds itself
+                obj = _with_numbers(obj)
+            try:
+                kind, data = super().dumps_typed(obj)
+            except (TypeError, ValueError):
+                raise self._refusal(obj) from None
         if kind == "msgpack":
             for module, name in sorted(_names(data) - SAFE_MSGPACK_TYPES - self._names - self._unread):
                 self._unread.add((module, name))
@@ -85,6 +94,17 @@ def _unnamed(name: str) -> str:
         f"the state holds a value of type {name}, which the graph does not name. Name the type in the annotations of "
         f"the state, at the top level of a module, or keep dicts, lists, texts and numbers in the state instead"
     )
+
+
+def _with_numbers(value: Any) -> Any:
+    """The value with Python's numbers in place of numpy's, which have no form in a checkpoint, in lists and dicts."""
+    kind = type(value)
+    if kind is dict:
+        return {_with_numbers(key): _with_numbers(each) for key, each in value.items()}
+    if kind is list or kind is tuple:
+        return kind(map(_with_numbers, value))
+    numpy = sys.modules.get("numpy")
+    return value.item() if numpy is not None and isinstance(value, numpy.number | numpy.bool_) else value
 
 
 def _names(data: bytes) -> set[tuple[str, str]]:
