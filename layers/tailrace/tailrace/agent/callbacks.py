@@ -40,7 +40,6 @@ class RunCallbacks(AsyncCallbackHandler, GraphCallbackHandler):
     - `at_breakpoint`: whether the run has stopped at a breakpoint.
     - `ran`: the steps whose node was really called. A step that is not among them was answered from LangGraph's cache.
     - `tries`: by step, how often its node was started.
-    - `callers`: by the step of a `@task`, the step that has called it, and in which try of that.
     - `failed`: the ids of messages whose model stopped with an error.
     """
 
@@ -57,7 +56,7 @@ class RunCallbacks(AsyncCallbackHandler, GraphCallbackHandler):
         self.failed: set[str] = set()
         self._root: Any = None
         self._nodes: dict[Any, str] = {}
-        self.callers: dict[str, tuple[str | None, int]] = {}
+        self._calls: set[str] = set()  # the steps of `@task`s
         self._running: dict[str, str] = {}  # by step, its checkpoint namespace
         self._tools: dict[Any, Details] = {}
         self._messages: dict[Any, str] = {}
@@ -91,8 +90,7 @@ class RunCallbacks(AsyncCallbackHandler, GraphCallbackHandler):
             self.tries[step] += 1
             path = metadata.get("langgraph_path") or (None,)
             if path[-1] is True:
-                caller = step_of(namespace.rpartition("|")[0])
-                self.callers[step] = caller, self.tries[caller or ""]
+                self._calls.add(step)
             elif self.tries[step] == 1 and _ERROR_HANDLER in path:
                 self._parts.error_handler_began(namespace, metadata["langgraph_node"])
 
@@ -104,7 +102,7 @@ class RunCallbacks(AsyncCallbackHandler, GraphCallbackHandler):
     async def on_chain_error(self, error: BaseException, *, run_id: Any, **_: Any) -> None:
         step = self._nodes.pop(run_id, "")
         self._running.pop(step, None)
-        if isinstance(error, GraphInterrupt) and step in self.callers:
+        if isinstance(error, GraphInterrupt) and step in self._calls:
             self._parts.call_asks(step, error.args[0])
 
     async def on_interrupt(self, event: GraphInterruptEvent) -> None:

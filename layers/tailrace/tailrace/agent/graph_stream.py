@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Any, Self
 
 from langchain_core.runnables import RunnableConfig
-from langgraph._internal._constants import CONFIG_KEY_CHECKPOINT_NS, CONFIG_KEY_RUNTIME, CONFIG_KEY_STREAM, NS_SEP
+from langgraph._internal._constants import CONFIG_KEY_CHECKPOINT_NS, CONFIG_KEY_RUNTIME, CONFIG_KEY_STREAM, NS_SEP, PUSH
 from langgraph.config import get_config
 from langgraph.pregel._messages import StreamMessagesHandler
 from langgraph.pregel.protocol import StreamChunk, StreamProtocol
@@ -29,7 +29,8 @@ from tailrace.authoring.emit import step_of
 
 # The kinds of parts that do not come from LangGraph's stream.
 OUTSIDE, ERROR_HANDLER, CALL_ASKS = "outside", "error_handler", "call_asks"
-# Added to the parts `tasks` of a subgraph with `checkpointer=True`: the namespace of the node that has called it.
+# Added to the parts `tasks` of a subgraph with `checkpointer=True`, of a `@task` and of a `Send`: the namespace of the
+# node whose code, or whose graph, has begun it.
 CALLED_IN = "called_in"
 
 
@@ -126,14 +127,24 @@ class GraphStream:
 
 
 def _with_caller(part: StreamChunk) -> StreamChunk:
-    """The part. If its namespace does not name the step that has called the graph, it gets `CALLED_IN`."""
+    """The part. If it does not name the step that has called the graph, or the `@task`, it gets `CALLED_IN`."""
     namespace, kind, data = part
-    if kind != "tasks" or not is_lasting("|".join(namespace)):
+    if kind != "tasks" or not (PUSH in data.get("triggers", ()) or is_lasting("|".join(namespace))):
         return part
     try:
         return namespace, kind, {**data, CALLED_IN: get_config()["metadata"]["langgraph_checkpoint_ns"]}
     except (RuntimeError, KeyError):  # a thread without LangGraph's context
         return part
+
+
+def caller_in(called_in: str | None, namespace: tuple[str, ...]) -> str | None:
+    """The step that has called a `@task` in the graph of `namespace`, of which the part's `CALLED_IN` is `called_in`.
+
+    None if it is no `@task`: what a `Send` begins does so in the context of the step around the graph.
+    """
+    places = [] if called_in is None else called_in.split(NS_SEP)
+    inside = len(places) > len(namespace) and tuple(places[: len(namespace)]) == namespace
+    return step_of(called_in) if called_in is not None and inside else None
 
 
 @lru_cache(maxsize=1_000)

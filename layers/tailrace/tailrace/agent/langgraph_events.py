@@ -19,9 +19,10 @@ from langgraph.types import Interrupt, TaskPayload, TaskResultPayload
 
 from tailrace.agent.barrier import NodeBarrier
 from tailrace.agent.callbacks import RunCallbacks, shown_content
+from tailrace.agent.checkpoints.attempt_saver import is_lasting
 from tailrace.agent.failure import text_of
 from tailrace.agent.graph import AgentGraph
-from tailrace.agent.graph_stream import CALL_ASKS, CALLED_IN, ERROR_HANDLER, OUTSIDE, GraphStream
+from tailrace.agent.graph_stream import CALL_ASKS, CALLED_IN, ERROR_HANDLER, OUTSIDE, GraphStream, caller_in
 from tailrace.agent.output import is_light, outcome_of
 from tailrace.agent.questions import question_of
 from tailrace.agent.recovery.history import Step, add_tokens
@@ -75,13 +76,13 @@ class Translator:
         self._failed = ""
         self._failed_steps: set[str] = set()
         # All steps so far, with those that they are inside.
-        self._around = {step.id: step.parent for step in takeover.history.steps.values()}
-        # In which try of the step around it a step has begun, if that was in this attempt.
+        self._around = {step.id: step.around for step in takeover.history.steps.values()}
+        # In which try of the step around it a step has begun, or was found to have ended, if that was in this attempt.
         self._within_try: dict[str, int] = {}
         # The steps of earlier attempts, by the step around them.
         self._earlier: defaultdict[str | None, list[Step]] = defaultdict(list)
         for step in takeover.history.steps.values():
-            self._earlier[step.parent].append(step)
+            self._earlier[step.around].append(step)
         self.delegated = delegated
         self.barrier = NodeBarrier()
         self._questions: dict[str, Question] = {}
@@ -225,10 +226,13 @@ class Translator:
         self._writer.status("tool_complete", details)
 
     def _task(self, task: TaskPayload | TaskResultPayload, namespace: tuple[str, ...]) -> None:
-        step, parent = task["id"], self._innermost(namespace, cast(dict[str, Any], task).get(CALLED_IN))
-        details = Details(step=step, parent=parent, name=task["name"])
+        called_in = cast(dict[str, Any], task).get(CALLED_IN)
+        step, parent = task["id"], self._innermost(namespace, called_in)
+        details = Details(step=step, parent=parent, name=task["name"], caller=caller_in(called_in, namespace))
         self.barrier.begin("|".join(namespace), step)
         if step in self._done:
+            if details.caller is not None:
+                self._within_try[step] = self.callbacks.tries[details.caller]
             self.barrier.end(step)
             return
         if "triggers" in task:
@@ -280,11 +284,13 @@ class Translator:
         self._node = details.name
         self._nodes[around][details.step] = details
         self._parents[details.step] = around
-        self._around[details.step] = details.parent
-        if details.parent is not None:
-            tried = self._within_try[details.step] = self.callbacks.tries[details.parent]
-            for earlier in self._earlier.get(details.parent, ()) if tried > 1 else ():
-                if earlier.graph < (details.graph or 0):  # A later try has begun again what this step was a part of.
+        within = self._around[details.step] = details.caller or details.parent
+        if within is not None:
+            tried = self._within_try[details.step] = self.callbacks.tries[within]
+            details.tried = tried if tried > 1 else None
+            for earlier in self._earlier.get(within, ()) if tried > 1 and details.caller is None else ():
+                # A later try has begun again what this step was a part of.
+                if earlier.caller is None and earlier.graph < (details.graph or 0):
                     self._within_try.setdefault(earlier.id, 0)
         self._writer.status("node_start", details)
 
@@ -312,8 +318,7 @@ class Translator:
         tried: int | None = None
         while step != outer and step is not None and step not in seen:
             seen.add(step)
-            within = self._around.get(step), self._within_try.get(step)
-            step, tried = self.callbacks.callers.get(step, within)
+            tried, step = self._within_try.get(step), self._around.get(step)
         return step == outer and (before is None or (tried is not None and tried < before))
 
     def cached(self, step: str) -> None:
@@ -347,7 +352,7 @@ class Translator:
         `called_in` is the namespace of the node that calls it, or of one inside it.
         """
         graph = "|".join(namespace)
-        steps = self._steps_of(called_in or graph)[: len(places_in(graph))]
+        steps = self._steps_of(called_in if called_in and is_lasting(graph) else graph)[: len(places_in(graph))]
         return steps[-1] if steps else None
 
     def _steps_of(self, namespace: str) -> list[str]:

@@ -95,7 +95,8 @@ class Details(ForwardedDetails, omit_defaults=True):
     `message` is the id of the model's message that a text is part of, and `call` the id that a model gave to its call
     of a tool. `input_size` and `output_size` are the lengths, in characters, of an `input` or `output` that is cut.
     `graph` belongs to the start of a node: of the graphs that its parent calls, the number of the one that it is in,
-    from 1. The first graph has none.
+    from 1. The first graph has none. `caller` belongs to the start of a `@task`: the step that has called it. `tried`
+    says in which try of its caller, else of its parent, a node begins; in the first one it has none.
     """
 
     interrupted: bool | None = None
@@ -113,6 +114,8 @@ class Details(ForwardedDetails, omit_defaults=True):
     cost: Cost | None = None
     cached: bool | None = None
     graph: int | None = None
+    caller: str | None = None
+    tried: int | None = None
 
 
 # For an event without any of them. Never changed.

@@ -115,16 +115,16 @@ class AttemptSaver(BaseCheckpointSaver[Any]):
         return saved
 
     async def _newest_of(self, namespace: str, config: RunnableConfig) -> CheckpointTuple | None:
-        """The checkpoint from which the namespace goes on: the pinned one, else the task's newest."""
+        """The checkpoint from which the namespace goes on: the pinned one, or the newest that this attempt has saved.
+
+        One that is neither is void: a fenced attempt has saved it since, or a try of a step that runs again.
+        """
         if pin := self._pins.get(namespace):
             return pin
         newest = self._newest.get(namespace)
-        if newest is None and (self._attempt == 1 or not namespace):
-            # A first attempt has found nothing of its task. To a later one the graph's own checkpoint would be pinned:
-            # one that is here all the same is what a fenced attempt has saved since, and has the input already.
+        if newest is None:
             return None
-        if newest is not None:
-            config = {**config, "configurable": {**config["configurable"], "checkpoint_id": newest}}
+        config = {**config, "configurable": {**config["configurable"], "checkpoint_id": newest}}
         saved = unpacked(await self._inner.aget_tuple(config))
         if saved is None or not is_marked_by(saved, self._task):
             return None

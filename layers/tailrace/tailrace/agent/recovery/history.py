@@ -33,7 +33,8 @@ class Step(msgspec.Struct):
     """One execution of a node, or of a tool in a node, by the task's own agent. `began` is the seq of its start.
 
     `graph` says which of the graphs it is in that its parent calls: 0, 1, 2 … `handles` is the step that has failed if
-    this is its error handler; `parent` is that step's parent then, because both are in the same graph.
+    this is its error handler; `parent` is that step's parent then, because both are in the same graph. `caller` is the
+    step that has called it if it is a `@task`. `tried` says in which try of its caller or parent it began.
     """
 
     id: str
@@ -45,6 +46,18 @@ class Step(msgspec.Struct):
     superseded: bool = False
     graph: int = 0
     handles: str | None = None
+    caller: str | None = None
+    tried: int = 1
+
+    @property
+    def around(self) -> str | None:
+        """The step that has called it, or the graph that it is in; None for a node of the graph itself."""
+        return self.caller or self.parent
+
+    @property
+    def is_of_a_retry(self) -> bool:
+        """Whether it has begun in a later try of the step around it, and not again since."""
+        return self.tried > 1 and not self.superseded
 
     def is_within(self, around: Step | None) -> bool:
         """Whether the step is directly inside the step `around`; None stands for the graph itself."""
@@ -281,6 +294,7 @@ def _note_own(history: History, metadata: Metadata, seq: int) -> None:
     elif kind in ("node_start", "tool_start"):
         tool = kind == "tool_start"
         step = Step(step_id, metadata.name or "", metadata.parent, tool, seq, graph=metadata.graph or 0)
+        step.caller, step.tried = metadata.caller, metadata.tried or 1
         failed = history.steps.get(metadata.parent or "")
         if failed is not None and failed.ended and not tool:
             step.parent, step.graph, step.handles = failed.parent, failed.graph, failed.id

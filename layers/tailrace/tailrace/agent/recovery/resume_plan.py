@@ -100,6 +100,7 @@ async def resume_plan_of(history: History, saver: BaseCheckpointSaver[Any], head
             namespace, pin = await lasting_in(namespace, outer)
         covered, done = 0, set[str]()
         if pin is not None:
+            pin = _without(pin, _void_calls(history, _done(pin)))
             plan.pins[namespace] = _with_ended_handlers(pin, history)
             covered, done = mark(pin, "seq", 0), _done(pin)
             plan.done |= done
@@ -114,7 +115,10 @@ async def resume_plan_of(history: History, saver: BaseCheckpointSaver[Any], head
             if step.id in done | runs_again:
                 continue  # A step in `runs_again` would enclose itself, which only a damaged log contains.
             runs_again.add(step.id)
-            for each in sorted({0, *(inner.graph for inner in history.steps.values() if inner.is_within(step))}):
+            inside = [inner for inner in history.steps.values() if inner.is_within(step)]
+            retried = {inner.graph for inner in inside if inner.is_of_a_retry}
+            runs_again.update(each for inner in inside if inner.graph in retried for each in _downwards(history, inner))
+            for each in sorted({0, *(inner.graph for inner in inside)} - retried):
                 await visit(namespace, step, each)
 
     def place_of(step: Step) -> str:
@@ -187,9 +191,37 @@ def _upwards(history: History, step_id: str | None) -> list[str]:
     return ids
 
 
+def _downwards(history: History, step: Step) -> list[str]:
+    """The step's id and those of the steps inside it."""
+    ids = [step.id]
+    for each in history.steps.values():  # a step comes before those inside it
+        if each.parent in ids and each.id not in ids:
+            ids.append(each.id)
+    return ids
+
+
+def _void_calls(history: History, done: set[str]) -> set[str]:
+    """The steps of `@task`s of which no result counts. `done` are the steps that do not run again.
+
+    LangGraph numbers what a step calls, graphs too, through all its tries, and begins with 0 when the step runs again:
+    it would take the result of a call in a later try for that of another call.
+    """
+    void = set[str]()
+    for step in history.steps.values():  # a step comes before those that it calls
+        if step.caller in void or (step.caller is not None and step.caller not in done and step.is_of_a_retry):
+            void.add(step.id)
+    return void
+
+
 def _done(pin: CheckpointTuple) -> set[str]:
     """Ids of LangGraph's tasks after the checkpoint that need not run again: their writes are saved."""
     return {task for task, channel, _ in pin.pending_writes or () if channel not in (_ERROR, _INTERRUPT, _RESUME)}
+
+
+def _without(pin: CheckpointTuple, tasks: set[str]) -> CheckpointTuple:
+    """The checkpoint without what these tasks have saved after it."""
+    kept = [write for write in pin.pending_writes or () if write[0] not in tasks]
+    return pin._replace(pending_writes=kept) if tasks else pin
 
 
 def _with_ended_handlers(pin: CheckpointTuple, history: History) -> CheckpointTuple:

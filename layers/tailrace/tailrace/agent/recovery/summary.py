@@ -25,7 +25,7 @@ from tailrace.stream.writer import Piece
 logger = logging.getLogger("tailrace.tasks")
 
 # Changes with every change of what `History` holds or means.
-VERSION = 4
+VERSION = 5
 # How many events come after a summary before the next one is made. A larger one than 50 KB is made more rarely, so
 # that summaries take at most a tenth of a write unit of DynamoDB for an event.
 EVERY, _BYTES_AN_EVENT = 1000, 50
