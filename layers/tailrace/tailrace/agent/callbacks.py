@@ -16,6 +16,7 @@ from langgraph.types import Command
 
 from tailrace.agent.block_files import blocks_of, file_of, is_file
 from tailrace.agent.graph_stream import GraphStream
+from tailrace.agent.stops import stop_in
 from tailrace.authoring.emission import EmittedArtifact, EmittedStatus
 from tailrace.authoring.emit import current_step, send, step_of
 from tailrace.errors import NotJson, TooDeep, shorten
@@ -102,8 +103,9 @@ class RunCallbacks(AsyncCallbackHandler, GraphCallbackHandler):
     async def on_chain_error(self, error: BaseException, *, run_id: Any, **_: Any) -> None:
         step = self._nodes.pop(run_id, "")
         self._running.pop(step, None)
-        if isinstance(error, GraphInterrupt) and step in self._calls:
-            self._parts.call_asks(step, error.args[0])
+        stop = stop_in(error)
+        if isinstance(stop, GraphInterrupt) and step in self._calls:
+            self._parts.call_asks(step, stop.args[0])
 
     async def on_interrupt(self, event: GraphInterruptEvent) -> None:
         """Called by LangGraph when a run stops; at a breakpoint there are no interrupts."""

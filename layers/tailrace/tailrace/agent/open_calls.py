@@ -1,7 +1,8 @@
 """Which calls of nodes, tools and models are open, to know whether a run only waits for other agents.
 
 A node or a tool that has caught the `GraphDrained` with which `delegate` left it must not end well: its result would be
-taken, and the other agent's answer never asked for again. So the exception is raised once more.
+taken, and the other agent's answer never asked for again. So the exception is raised once more. One that comes in a
+group of errors is raised alone, as a question is.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 from langchain_core.callbacks import AsyncCallbackHandler
 from langgraph.errors import GraphDrained, GraphInterrupt
 
+from tailrace.agent.stops import stop_in
 from tailrace.authoring.emit import step_of
 
 
@@ -21,7 +23,7 @@ class OpenCalls(AsyncCallbackHandler):
     `left` has the runs in which `delegate` was left because the attempt must end.
     """
 
-    raise_error = True  # for `_refuse_left`
+    raise_error = True  # for `_refuse_left` and `stop_in`
     run_inline = True  # as `RunCallbacks`
 
     def __init__(self, left: Mapping[str, Any]) -> None:
@@ -53,10 +55,13 @@ class OpenCalls(AsyncCallbackHandler):
         self._refuse_left(run_id)
 
     async def on_chain_error(self, error: BaseException, *, run_id: Any, **_: Any) -> None:
-        if isinstance(error, GraphInterrupt) and run_id in self._answered:
+        stop = stop_in(error)
+        if isinstance(stop, GraphInterrupt) and run_id in self._answered:
             self._asked_after_answers = True
-        self._note_drained(error, run_id)
+        self._note_drained(stop, run_id)
         self._end(run_id)
+        if stop is not error:
+            raise stop
 
     async def on_tool_start(self, serialized: Any, input_str: str, **about: Any) -> None:
         self._begin(**about)
