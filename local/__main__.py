@@ -17,6 +17,7 @@ from local.run_files import run_address, run_secret
 from local.supervisor import Supervisor, say
 from tailrace.config import Settings
 from tailrace.errors import ConfigError, TailraceError
+from tailrace.log import data_folder
 from tailrace.stores.private import private_folder
 
 
@@ -31,16 +32,12 @@ def check(settings: Settings) -> None:
     """Make the data folder.
 
     Raises:
-        ConfigError: the folder cannot be made, or the functions cannot share the log.
+        ConfigError: the folder cannot be made or written to, or the functions cannot share the log.
     """
     if settings.log == "memory":
         right = "sqlite or dynamodb for `make run`: its processes share the log"
         raise ConfigError("TAILRACE_LOG", settings.log, right)
-    try:
-        private_folder(Path(settings.data_dir))
-    except OSError as error:
-        right = f"a folder that can be written to ({error.strerror})"
-        raise ConfigError("TAILRACE_DATA_DIR", settings.data_dir, right) from None
+    data_folder(settings)
 
 
 async def supervise(settings: Settings, secret: str) -> None:

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import secrets
@@ -43,6 +44,19 @@ def private_folder(path: Path) -> Path:
         if all(map(_OWN_NAMES.fullmatch, os.listdir(path))):
             _restrict(path)
     return path
+
+
+def writable_folder(path: Path, file: str) -> None:
+    """As `private_folder`. Also make a file in it, and remove it.
+
+    Raises:
+        OSError: nothing can be written there, or not to the existing `file` in it.
+    """
+    probe = _temporary(private_folder(path) / file)
+    new_private(probe).close()
+    probe.unlink()
+    if (path / file).exists() and not os.access(path / file, os.W_OK):
+        raise PermissionError(errno.EACCES, f"{file} is read-only")
 
 
 def private_database(path: Path) -> None:
