@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import pytest
@@ -72,8 +71,17 @@ async def test_nobody_approves_arguments_that_a_terminal_does_not_show() -> None
     described = {"allowed_decisions": ["approve", "reject"], "description": "A mail goes out."}
     async with agent(approving({**ALLOWED, "send_mail": described})) as served:
         text = said({"task": await send(served)})
-    assert re.search(r"A mail goes out\.\nsend_mail .*bob.*\nDecide about send_mail: approve, reject\.", text)
-    assert text.count("users") == 1  # LangChain's own description has the arguments already
+    assert 'A mail goes out.\nsend_mail\n  to: "bob"\nDecide about send_mail: approve, reject.' in text
+    # LangChain's own description has the arguments as Python writes them.
+    assert 'Tool execution requires approval\ndrop_table\n  name: "users"\nDecide about drop_table' in text
+
+
+async def test_a_terminal_may_decide_about_each_action_by_a_text_of_json() -> None:
+    async with agent(approving()) as served:
+        task = await send(served)
+        text = '{"decisions": [{"type": "approve"}, {"type": "reject"}]}'
+        assert state(await answer(served, task, {"text": text})) == DONE
+        assert await outputs(served, task) == ["sent to bob"]
 
 
 @pytest.mark.parametrize(
@@ -127,6 +135,9 @@ async def test_approvals_of_single_calls_are_decided_one_by_one() -> None:
     async with agent(approving(interrupt_mode="per_call")) as served:
         task = await send(served)
         first, second = (each["id"] for each in questions(task))
+        assert 'approval\ntype: tool_approval\ntool_call_id: call-1\nname: send_mail\nargs: {"to":"bob"}' in said(
+            {"task": task}
+        )
         by_tool = {each["value"]["name"]: each["id"] for each in questions(task)}
         assert {first, second} == set(by_tool.values())
         assert "schema" in questions(task)[0]

@@ -111,7 +111,7 @@ async def test_a_time_that_no_calendar_has_is_not_shown(command: Command, monkey
 async def test_a_question_is_answered_by_another_command(command: Command) -> None:
     asked = await command("ask", "say Well; ask Which?; say done")
     assert asked.code == 3
-    assert "waits for an answer: Which? Send it with: " in asked.err
+    assert "\nWhich?\ntailrace: The task waits for an answer. Send it with: " in asked.err
     task_id = asked.err.split(" reply ")[1].split()[0]
     assert (await command("tail", task_id)).code == 3
     replied = await command("reply", task_id, "this")

@@ -9,7 +9,7 @@ import pytest
 
 from tailrace.a2a.incoming import Part
 from tailrace.authoring.ask import Question
-from tailrace.cli.questions import Answers, answers_to
+from tailrace.cli.questions import Answers, answers_to, how_to_reply, words_of
 from tailrace.cli.run_view import RunView
 from tailrace.client import Event
 from tailrace.events import Metadata
@@ -83,3 +83,37 @@ def test_questions_are_asked_one_after_the_other_and_options_have_numbers(
     assert "(1 of 2) For how many? (integer)" in shown
     assert "Shall I?\\x07" in shown
     assert shown.count("outside") == 1
+
+
+def test_small_data_is_shown_and_large_data_is_only_named() -> None:
+    small, large = (
+        Event(kind="artifact", artifact=name, parts=[Part(data=data)])
+        for name, data in (("booking", {"people": 3}), ("findings", ["x" * 200]))
+    )
+    view = RunView()
+    assert view.add(small) + view.add(large) == ['→ booking {"people":3}', "→ findings"]
+
+
+def test_a_form_says_what_each_field_has_to_be() -> None:
+    fields = {
+        "people": {"type": "integer", "minimum": 1, "title": "How many"},
+        "place": {"enum": ["inside", "outside"]},
+        "other": True,
+    }
+    asked = words_of(Question("q", "Book?", "book", {"type": "object", "properties": fields, "required": ["people"]}))
+    assert asked.splitlines() == [
+        "Book?",
+        "Answer with JSON of:",
+        "  people: integer, minimum 1; How many",
+        '  place: "inside" or "outside", or nothing',
+        "  other: anything, or nothing",
+    ]
+
+
+def test_who_answers_with_another_command_reads_each_question_and_its_id() -> None:
+    people = Question("q1", {"question": "For how many?"}, "book", {"type": "integer"})
+    room = Question("q2", {"question": "Where?", "options": ["in", "out"]}, "book", {"enum": ["in", "out"]})
+    assert how_to_reply([people, room], "").splitlines() == [
+        "For how many? (integer)", "(--question q1)", "", "Where?", "• in", "• out", "(--question q2)",
+    ]  # fmt: skip
+    assert how_to_reply([], "Shall I?") == "Shall I?"

@@ -11,11 +11,11 @@ from typing import Any
 import msgspec
 
 from tailrace.errors import shorten
-from tailrace.events import as_text
+from tailrace.events import encode
 
 # The decisions that say all that is needed by their type.
 _PLAIN = ("approve", "reject")
-# Maximum length of an action's arguments in the question, in characters.
+# Maximum length of an action's argument in the question, in characters.
 _SHOWN = 500
 
 
@@ -69,10 +69,13 @@ def decision_text(value: Any) -> str:
 
 
 def as_decisions(value: Any, text: str) -> Any:
-    """The answer that a text stands for: "approve" or "reject" for every action, else the text itself."""
-    if text not in _PLAIN:
+    """The answer that a text stands for: "approve" or "reject" for every action, or JSON; else the text itself."""
+    if text in _PLAIN:
+        return {"decisions": [{"type": text} for _ in _known(value).action_requests]}
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError, UnicodeError):
         return text
-    return {"decisions": [{"type": text} for _ in _known(value).action_requests]}
 
 
 def why_no_decisions(value: Any, answer: Any) -> str | None:
@@ -95,12 +98,16 @@ def why_no_decisions(value: Any, answer: Any) -> str | None:
     return None
 
 
+def without_call(description: str, name: Any, args: Any) -> str:
+    """The description without the call that LangChain's own ends with, its arguments as Python writes them."""
+    return description.partition(f"\n\nTool: {name}\nArgs: {args}")[0]
+
+
 def _told(action: _Action) -> str:
-    """The action with its arguments. LangChain's own description has them; an author's may have none."""
-    if action.description and str(action.args) in action.description:
-        return action.description
-    call = f"{action.name} {shorten(as_text(action.args), _SHOWN)}"
-    return f"{action.description}\n{call}" if action.description else call
+    """The action with its arguments, one a line: an author's description may have none."""
+    words = without_call(action.description, action.name, action.args)
+    shown = [f"  {name}: {shorten(encode(value).decode(), _SHOWN)}" for name, value in action.args.items()]
+    return "\n".join([*([words] if words else []), action.name, *shown])
 
 
 def _right(request: _Request) -> str:

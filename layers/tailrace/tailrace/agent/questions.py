@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tailrace.agent.approvals import decision_text, is_approval
+from tailrace.agent.approvals import decision_text, is_approval, without_call
 from tailrace.authoring.ask import Question, questions_among, questions_as_data
 from tailrace.authoring.passed_on import place_of
 from tailrace.decoding import check_depth
@@ -103,7 +103,8 @@ def _own_text_of(question: Question) -> str:
     url = auth_url_in(question)
     apart = {key} | _APART | (_PASSED_ON if place_of(question) is not None else set())
     others = [(name, each) for name, each in value.items() if name not in apart and not (url and each == url)]
-    lines = [value[key], *(f"{name}: {each if isinstance(each, str) else _shown(each)}" for name, each in others)]
+    words = without_call(value[key], value.get("name"), value.get("args"))
+    lines = [words, *(f"{name}: {each if isinstance(each, str) else _shown(each)}" for name, each in others)]
     if options := value.get("options"):
         lines += [f"• {_shown(option)}" for option in options] if isinstance(options, list) else [_shown(options)]
     if url:

@@ -56,6 +56,9 @@ class Display(Protocol):
     def answer(self, text: str, data: list[Any], files: list[str]) -> None:
         """Show what the run came to: its text, else its data, and the names of its files."""
 
+    def note(self, text: str) -> None:
+        """Say something for people, in its own lines."""
+
     def problem(self, text: str) -> None:
         """Say in one line what is wrong."""
 
@@ -85,6 +88,7 @@ class JsonLines:
     def cut(self, reason: str | None) -> None: ...
     def uploaded(self, name: str, sent: int, total: int) -> None: ...
     def answer(self, text: str, data: list[Any], files: list[str]) -> None: ...
+    def note(self, text: str) -> None: ...
 
     def problem(self, text: str) -> None:
         print(f"tailrace: {one_line(text, 1_000)}", file=sys.stderr, flush=True)
@@ -103,6 +107,9 @@ class Plain(JsonLines):
     def cut(self, reason: str | None) -> None:
         words = "the server answers again" if reason is None else f"{one_line(reason)} Trying again."
         print(words, file=sys.stderr, flush=True)
+
+    def note(self, text: str) -> None:
+        print(safe(text), file=sys.stderr, flush=True)
 
     def answer(self, text: str, data: list[Any], files: list[str]) -> None:
         print_answer(text, data, files)
@@ -151,6 +158,10 @@ class LiveDisplay:
     def answer(self, text: str, data: list[Any], files: list[str]) -> None:
         self.stop()
         print_answer(text, data, files)
+
+    def note(self, text: str) -> None:
+        self.stop()
+        self._console.print(Text(safe(text), "yellow"), soft_wrap=True)
 
     def problem(self, text: str) -> None:
         self.stop()

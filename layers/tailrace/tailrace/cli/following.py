@@ -10,8 +10,8 @@ from tailrace.a2a.incoming import Part
 from tailrace.cli.calling import called
 from tailrace.cli.display import Display
 from tailrace.cli.exit_codes import Exit, exit_of_state
-from tailrace.cli.questions import answers_to
-from tailrace.cli.run_view import RunView
+from tailrace.cli.questions import answers_to, how_to_reply
+from tailrace.cli.run_view import RunView, json_line
 from tailrace.client import Client, Event, ServerRefused, Task
 from tailrace.events import Metadata
 
@@ -73,13 +73,19 @@ class Following:
             text = last.text
         if ended is not None:
             self._display.answer(text, ended.data, [place_of(part) for part in ended.files])
+            hidden = text.strip() and not all(map(json_line, ended.data))
+            if hidden or not all(file.url for file in ended.files):
+                self._display.note(f"Its data and its files, as JSON: {called()} tail {task_id} --json")
         else:
             self._display.answer(text, last.data if last is not None else [], [])
         code = exit_of_state(state)
         why = ended.message if ended is not None else self._view.message
         if code is Exit.NEEDS_INPUT:
+            questions = ended.questions if ended is not None else last.questions if last is not None else []
+            self._display.note(how_to_reply(questions, why))
+            which = "--question ID " if len(questions) > 1 else ""
             self._display.problem(
-                f"The task waits for an answer: {why} Send it with: {called()} reply {task_id} ANSWER"
+                f"The task waits for an answer. Send it with: {called()} reply {which}{task_id} ANSWER"
             )
         elif code is not Exit.COMPLETED:
             how = state.removeprefix("TASK_STATE_").lower().replace("_", " ") or "without a state"

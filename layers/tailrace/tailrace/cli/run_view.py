@@ -10,8 +10,17 @@ from dataclasses import dataclass, field
 from tailrace.cli.escaping import one_line, safe
 from tailrace.client import Event
 from tailrace.client.event import GAP, SNAPSHOT
-from tailrace.events import Metadata
+from tailrace.events import Metadata, encode
 from tailrace.naming import shown_name
+
+# Data of up to so many characters is shown as it is.
+_SMALL = 160
+
+
+def json_line(value: object) -> str:
+    """The data as JSON in a line; "" if it is too long for that."""
+    text = safe(encode(value).decode())
+    return text if len(text) <= _SMALL else ""
 
 
 @dataclass
@@ -94,7 +103,7 @@ class RunView:
     def _written(self, event: Event) -> list[str]:
         name, text = safe(event.artifact), safe(event.text)
         if event.kind != "token":
-            return [f"→ {one_line(event.artifact)}"]
+            return [" ".join(filter(None, [f"→ {one_line(event.artifact)}", *map(json_line, event.data)]))]
         self.texts[name] = self.texts.get(name, "") + text if event.append else text
         return []
 
