@@ -18,13 +18,13 @@ import pytest
 
 from deploy.sam_local.docker import IMAGE, STAND_IN
 from deploy.sam_local.emulated import emulated
-from local.functions import listen
 from tailrace.stream.sse import Parser, ServerSentEvent
 from tests.deploy.programs import run
+from tests.support.processes import reserved_port
 
 NAME = f"tailrace-gateway-test-{os.getpid()}"
 SECRET = "a-secret-of-the-test"
-_WAIT_S = 60
+_WAIT_S = 180
 
 
 def docker(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -78,30 +78,29 @@ class Container:
 @contextlib.asynccontextmanager
 async def gateway(image: str, log_port: int) -> AsyncIterator[Container]:
     """Run a container until it answers; remove it at the end."""
-    with listen(0) as listener:
-        port = listener.getsockname()[1]
-    variables = {
-        "PORT": str(port),
-        "TAILRACE_ACCESS_SECRET": SECRET,
-        "TAILRACE_ORCHESTRATOR_URL": "http://127.0.0.1:9/",
-        "AWS_ENDPOINT_URL_DYNAMODB": f"http://127.0.0.1:{log_port}",
-        "AWS_ACCESS_KEY_ID": "any",
-        "AWS_SECRET_ACCESS_KEY": "any",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }
-    options = [option for name, value in variables.items() for option in ("--env", f"{name}={value}")]
-    begun = docker("run", "--detach", "--network", "host", "--read-only", *options, image)
-    assert begun.returncode == 0, begun.stderr
-    container = Container(begun.stdout.strip(), port)
-    try:
-        async with container.http, asyncio.timeout(_WAIT_S):
-            while not await answers(container):
-                state = inspected(container.id, ".State.Status")
-                assert state == "running", docker("logs", container.id).stderr
-                await asyncio.sleep(0.05)
-            yield container
-    finally:
-        docker("rm", "--force", container.id)
+    with reserved_port() as port:
+        variables = {
+            "PORT": str(port),
+            "TAILRACE_ACCESS_SECRET": SECRET,
+            "TAILRACE_ORCHESTRATOR_URL": "http://127.0.0.1:9/",
+            "AWS_ENDPOINT_URL_DYNAMODB": f"http://127.0.0.1:{log_port}",
+            "AWS_ACCESS_KEY_ID": "any",
+            "AWS_SECRET_ACCESS_KEY": "any",
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }
+        options = [option for name, value in variables.items() for option in ("--env", f"{name}={value}")]
+        begun = docker("run", "--detach", "--network", "host", "--read-only", *options, image)
+        assert begun.returncode == 0, begun.stderr
+        container = Container(begun.stdout.strip(), port)
+        try:
+            async with container.http, asyncio.timeout(_WAIT_S):
+                while not await answers(container):
+                    state = inspected(container.id, ".State.Status")
+                    assert state == "running", docker("logs", container.id).stderr
+                    await asyncio.sleep(0.05)
+                yield container
+        finally:
+            docker("rm", "--force", container.id)
 
 
 async def answers(container: Container) -> bool:

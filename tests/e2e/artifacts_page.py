@@ -12,6 +12,7 @@ from playwright.async_api import Browser, Page, Route
 
 from local.site import PAGE_HEADERS
 from tests.e2e.kept_page import VIEWPORT
+from tests.support.browser import unknown_context
 from tests.support.processes import ROOT
 
 ORIGIN = "https://page.test"  # a browser gives the clipboard only to https
@@ -71,7 +72,7 @@ async def opened(browser: Browser) -> AsyncIterator[Page]:
         else:
             await route.fulfill(status=404)
 
-    context = await browser.new_context(viewport=VIEWPORT, reduced_motion="reduce")
+    context = await unknown_context(browser, viewport=VIEWPORT, reduced_motion="reduce")
     await context.grant_permissions(["clipboard-read", "clipboard-write"], origin=ORIGIN)
     await context.route(f"{ORIGIN}/**", serve)
     page = await context.new_page()

@@ -4,12 +4,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page
 
 from tests.e2e import artifacts_page as artifacts
 from tests.e2e import findings_cases as findings
 from tests.e2e.actions import send_sample, state
-from tests.e2e.kept_page import TIMEOUT_MS, KeptPage, errors_of
+from tests.e2e.kept_page import KeptPage, errors_of
 from tests.e2e.model_events import open_modules
 from tests.e2e.question_cards import Cards
 from tests.support.browser import chromium, new_context
@@ -57,8 +57,6 @@ async def kept_page(browser: Browser) -> AsyncIterator[KeptPage]:
 async def page(kept_page: KeptPage) -> AsyncIterator[Page]:
     """A page. The test fails when one of the page's scripts does, or when the page breaks its security policy."""
     page = await kept_page.opened()
-    page.set_default_timeout(TIMEOUT_MS)
-    expect.set_options(timeout=TIMEOUT_MS)
     with errors_of(page) as errors:
         yield page
         await kept_page.leave()
@@ -70,8 +68,6 @@ async def finished_sample(browser: Browser, shipped: Stack) -> str:
     """The id of a task that has triaged the sample, at `shipped`."""
     async with await new_context(browser, reduced_motion="reduce") as context:
         page = await context.new_page()
-        page.set_default_timeout(TIMEOUT_MS)
-        expect.set_options(timeout=TIMEOUT_MS)
         task = await send_sample(page, shipped.url)
         await state(page, "completed")
         return task

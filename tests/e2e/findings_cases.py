@@ -13,6 +13,7 @@ from playwright.async_api import Browser, Page, Route
 from deploy.publish import content_type
 from local.site import PAGE_HEADERS
 from tests.e2e.kept_page import VIEWPORT
+from tests.support.browser import unknown_context
 from tests.support.processes import ROOT
 
 ORIGIN = "http://findings.test/"
@@ -104,7 +105,7 @@ async def opened(browser: Browser, *, without: str = "") -> AsyncIterator[Page]:
         else:
             await route.fulfill(body=path.read_bytes(), content_type=content_type(path), headers=PAGE_HEADERS)
 
-    context = await browser.new_context(viewport=VIEWPORT, reduced_motion="reduce")
+    context = await unknown_context(browser, viewport=VIEWPORT, reduced_motion="reduce")
     await context.route(f"{ORIGIN}**", serve)
     page = await context.new_page()
     await page.goto(ORIGIN)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator, Iterator
 
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Error, Page, Request, ViewportSize, expect
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Error, Page, Request, ViewportSize
 
 from tests.support.browser import let_in, new_context
 
-TIMEOUT_MS = 60_000
 VIEWPORT: ViewportSize = {"width": 1280, "height": 900}
 
 
@@ -64,8 +63,6 @@ async def lent(page: Page) -> AsyncIterator[Page]:
     Raises:
         AssertionError: a script failed, or broke the page's security policy.
     """
-    page.set_default_timeout(TIMEOUT_MS)
-    expect.set_options(timeout=TIMEOUT_MS)
     with errors_of(page) as errors:
         yield page
     await page.unroute_all(behavior="ignoreErrors")

@@ -6,11 +6,11 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
-from playwright.async_api import Browser, Page, Route, expect
+from playwright.async_api import Browser, Page, Route
 
+from tests.support.browser import unknown_context
 from tests.support.processes import ROOT
 
-TIMEOUT_MS = 30_000
 EXTENSION = "urn:tailrace:a2a:resume:1"
 
 
@@ -71,11 +71,9 @@ async def open_modules(browser: Browser, **options: Any) -> AsyncIterator[Page]:
             )
             await route.fulfill(body=html, content_type="text/html")
 
-    context = await browser.new_context(**options)
+    context = await unknown_context(browser, **options)
     await context.route(f"{origin}**", serve)
     page = await context.new_page()
-    page.set_default_timeout(TIMEOUT_MS)
-    expect.set_options(timeout=TIMEOUT_MS)
     page.on("pageerror", lambda error: errors.append(str(error)))
     await page.goto(origin)
     yield page

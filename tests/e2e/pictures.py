@@ -15,7 +15,6 @@ from tests.support.processes import ROOT, stack
 DOCS = ROOT / "docs"
 WIDTH = 1280
 SCALE = 1.5  # a compromise between sharp letters and small files
-TIMEOUT_MS = 60_000
 EARLIER = {
     "Why does the nightly export stop?": "2026-11-28T02:1{n}:04Z ERROR export: disk full",
     "Is the cache slower since the release?": "2026-11-28T09:3{n}:40Z WARN cache: 512 ms for get",
@@ -32,8 +31,6 @@ async def take(browser: Browser, url: str) -> None:
     context = await new_context(browser, device_scale_factor=SCALE, reduced_motion="reduce")
     page = await context.new_page()
     await page.set_viewport_size({"width": WIDTH, "height": 900})
-    page.set_default_timeout(TIMEOUT_MS)
-    expect.set_options(timeout=TIMEOUT_MS)
     for question, line in EARLIER.items():
         await send(page, url, "\n".join([question, *(line.format(n=n) for n in range(5))]))
         await state(page, "completed")

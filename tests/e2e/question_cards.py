@@ -6,6 +6,7 @@ from typing import Any
 
 from playwright.async_api import Browser, Page, Route
 
+from tests.support.browser import unknown_context
 from tests.support.processes import ROOT
 
 ORIGIN = "http://cards.test/"
@@ -115,7 +116,7 @@ class Cards:
             else:
                 await route.fulfill(body=HTML, content_type="text/html")
 
-        page = await browser.new_page(viewport={"width": 800, "height": 1200})
+        page = await (await unknown_context(browser, viewport={"width": 800, "height": 1200})).new_page()
         await page.route(f"{ORIGIN}**", serve)
         await page.goto(ORIGIN)
         return cls(page)

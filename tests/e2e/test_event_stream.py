@@ -15,7 +15,7 @@ from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from tests.support.browser import needs_chromium
+from tests.support.browser import needs_chromium, unknown_context
 from tests.support.conditions import eventually
 from tests.support.http import serve
 from tests.support.processes import ROOT
@@ -109,7 +109,7 @@ async def server() -> AsyncIterator[Server]:
 @pytest_asyncio.fixture(loop_scope="session")
 async def page(browser: Browser, server: Server) -> AsyncIterator[Page]:
     """A page whose clock the test moves. It fails when one of the page's scripts does."""
-    context = await browser.new_context()
+    context = await unknown_context(browser)
     page = await context.new_page()
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from playwright.async_api import Browser, Page, Route
 
-from tests.support.browser import needs_chromium
+from tests.support.browser import needs_chromium, unknown_context
 from tests.support.processes import ROOT
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), needs_chromium]
@@ -74,7 +74,7 @@ async def page(browser: Browser) -> AsyncIterator[Page]:
         else:
             await route.fulfill(body=path.read_text(), content_type="text/javascript")
 
-    page = await browser.new_page()
+    page = await (await unknown_context(browser)).new_page()
     await page.route(f"{ORIGIN}**", serve)
     await page.goto(ORIGIN)
     yield page

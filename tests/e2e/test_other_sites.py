@@ -20,7 +20,7 @@ from gateway.app import create_app
 from gateway.owner import SECRET_COOKIE, secret_owner
 from tailrace.config import Settings
 from tailrace.log.memory import MemoryLog
-from tests.support.browser import needs_chromium
+from tests.support.browser import needs_chromium, unknown_context
 from tests.support.conditions import eventually
 from tests.support.http import serve
 from tests.support.jsonrpc import rpc
@@ -72,7 +72,7 @@ async def elsewhere() -> AsyncIterator[int]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
-    context = await browser.new_context()
+    context = await unknown_context(browser)
     yield context
     await context.close()
 

@@ -24,7 +24,7 @@ from tests.e2e.actions import last_seq, opened, send, write
 from tests.sample_agents.waits_at_gate import Gate, waits_at_gate
 from tests.support.anothers import attempts, is_refusal, made_up, without
 from tests.support.axe import violations
-from tests.support.browser import needs_chromium
+from tests.support.browser import needs_chromium, unknown_context
 from tests.support.http import serve
 from tests.support.in_process import agent
 from tests.support.issuer import Issuing, issuing
@@ -143,7 +143,7 @@ async def test_what_was_shown_to_a_person_is_not_shown_to_the_next_one(
 async def test_a_browser_that_is_not_let_in_at_make_run_is_told_how_and_goes_on_where_it_was(
     browser: Browser, shipped: Stack
 ) -> None:
-    context = await browser.new_context()
+    context = await unknown_context(browser)
     page = await context.new_page()
     await page.goto(f"{shipped.url}/?token=of-another-browser")
     dialog = page.get_by_role("dialog", name="Sign in")
@@ -175,7 +175,7 @@ async def test_two_people_in_two_browsers_see_nothing_of_each_other(
 ) -> None:
     browser = page.context.browser
     assert browser is not None
-    other: BrowserContext = await browser.new_context()
+    other: BrowserContext = await unknown_context(browser)
     async with site(issuer, tmp_path) as gateway:
         await page.goto(gateway.url)
         await sign_in(page, "ada")

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, Route, expect
 
-from tests.support.browser import needs_chromium
+from tests.support.browser import needs_chromium, unknown_context
 from tests.support.processes import ROOT
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), needs_chromium]
@@ -24,7 +24,7 @@ HTML = '<!doctype html><html lang="en"><title>Another project</title><body></bod
 @pytest_asyncio.fixture(loop_scope="session")
 async def page(browser: Browser) -> AsyncIterator[Page]:
     """An empty page. The test fails when one of its scripts does."""
-    context = await browser.new_context()
+    context = await unknown_context(browser)
     page = await context.new_page()
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -26,10 +25,11 @@ from tailrace.events import EXTENSION
 from tests.interop.cached import HERE, python_with
 from tests.support.events import message
 from tests.support.in_process import system
+from tests.support.processes import reserved_port
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-_READY_S = 60
+_READY_S = 300
 LOGS = {"text": "2026-01-01T00:00:00Z ERROR disk full\n" * 5, "filename": "app.log"}
 
 
@@ -37,30 +37,29 @@ LOGS = {"text": "2026-01-01T00:00:00Z ERROR disk full\n" * 5, "filename": "app.l
 async def card_url(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
     """The URL of the card of the server's assistant."""
     python, folder = python_with(HERE / "langgraph-api.txt"), tmp_path_factory.mktemp("langgraph-api")
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    process = await asyncio.create_subprocess_exec(
-        *(python, HERE / "langgraph" / "server.py", str(port)),
-        cwd=folder,
-        env={"PATH": os.environ["PATH"], "HOME": str(folder)},
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        async with asyncio.timeout(_READY_S), httpx.AsyncClient(base_url=url) as http:
-            while True:
-                assert process.returncode is None, "the server ended"
-                with contextlib.suppress(httpx.TransportError):
-                    search = await http.post("/assistants/search", json={})
-                    if search.status_code == 200 and search.json():
-                        break
-                await asyncio.sleep(0.1)
-        yield f"{url}/.well-known/agent-card.json?assistant_id={search.json()[0]['assistant_id']}"
-    finally:
-        if process.returncode is None:
-            process.terminate()
-        await process.wait()
+    with reserved_port() as port:
+        process = await asyncio.create_subprocess_exec(
+            *(python, HERE / "langgraph" / "server.py", str(port)),
+            cwd=folder,
+            env={"PATH": os.environ["PATH"], "HOME": str(folder)},
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        url = f"http://127.0.0.1:{port}"
+        try:
+            async with asyncio.timeout(_READY_S), httpx.AsyncClient(base_url=url) as http:
+                while True:
+                    assert process.returncode is None, "the server ended"
+                    with contextlib.suppress(httpx.TransportError):
+                        search = await http.post("/assistants/search", json={})
+                        if search.status_code == 200 and search.json():
+                            break
+                    await asyncio.sleep(0.1)
+            yield f"{url}/.well-known/agent-card.json?assistant_id={search.json()[0]['assistant_id']}"
+        finally:
+            if process.returncode is None:
+                process.terminate()
+            await process.wait()
 
 
 async def test_our_client_gets_the_complete_answer(card_url: str) -> None:

@@ -12,9 +12,8 @@ import json
 import os
 import shutil
 import signal
-import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ import pytest
 
 from tests.runtime.emulator import Emulator
 from tests.runtime.events import function_url_event
+from tests.support.processes import reserved_port
 
 FUNCTIONS = Path(__file__).parent / "functions"
 _CACHE = Path(__file__).parents[2] / ".cache"
@@ -90,7 +90,7 @@ async def cargo_lambda(layer: Path, function: str, handler: str = _HANDLER, **en
     cargo.write_text(_CARGO)
     cargo.chmod(0o755)
     reservations = contextlib.ExitStack()
-    port = reservations.enter_context(_reserved_port())
+    port = reservations.enter_context(reserved_port())
     watch = await asyncio.create_subprocess_exec(
         *(program, "lambda", "watch", "--only-lambda-apis", "--disable-cors", "-A", "127.0.0.1", "-P", str(port)),
         cwd=stub,
@@ -164,7 +164,7 @@ async def interface_emulator(
     """AWS's runtime interface emulator. It starts the process itself, at the first invocation."""
     program = interface_emulator_program()
     reservations = contextlib.ExitStack()
-    port, api_port = (reservations.enter_context(_reserved_port()) for _ in range(2))
+    port, api_port = (reservations.enter_context(reserved_port()) for _ in range(2))
     emulator = await asyncio.create_subprocess_exec(
         program,
         *("--runtime-interface-emulator-address", f"127.0.0.1:{port}"),
@@ -247,20 +247,6 @@ def _environ(function: str, handler: str, environ: dict[str, str]) -> dict[str, 
         "AWS_LAMBDA_FUNCTION_TIMEOUT": "60",
         **environ,
     }
-
-
-@contextlib.contextmanager
-def _reserved_port() -> Iterator[int]:
-    """Reserve a port for a program that takes only its number.
-
-    Linux gives the port of a bound socket to no other program that asks for any port. A program that names the port can
-    listen on it if both sockets have SO_REUSEADDR, which Go and Rust's tokio set.
-    """
-    with socket.socket() as reservation:
-        reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        reservation.bind(("127.0.0.1", 0))
-        port: int = reservation.getsockname()[1]
-        yield port
 
 
 async def _listens(port: int, process: asyncio.subprocess.Process) -> None:

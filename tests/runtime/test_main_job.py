@@ -16,7 +16,7 @@ from playwright.async_api import expect
 
 from tailrace.stream.sse import Parser
 from tests.runtime.bundle import ROOT, SECRET, bundle, front
-from tests.support.browser import chromium, needs_chromium
+from tests.support.browser import chromium, needs_chromium, unknown_context
 from tests.support.gateway import Seen
 from tests.support.http import serve
 
@@ -89,9 +89,7 @@ async def test_another_environment_answers_a_question(gateway: str) -> None:
 @needs_chromium
 async def test_the_page_goes_from_click_to_report(gateway: str) -> None:
     async with serve(front(gateway)) as url, chromium() as browser:
-        page = await browser.new_page()
-        page.set_default_timeout(60_000)
-        expect.set_options(timeout=60_000)
+        page = await (await unknown_context(browser)).new_page()
         page.on("dialog", lambda dialog: dialog.accept(SECRET))
         # Chromium drops a click that falls while the page asks for the secret.
         async with page.expect_response(lambda answer: answer.ok and "/api/conversations" in answer.url):

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, async_playwright
+from playwright.async_api import Browser, BrowserContext, async_playwright, expect
 
 from tests.support.processes import RUNNING
 
@@ -30,6 +30,9 @@ _OF_PLAYWRIGHT = (
     *("msEdgeUpdateLaunchServicesPreferredVersion", "msForceBrowserSignIn"),
 )
 
+# What a browser has not done after so long hangs, on any machine. Without it, Playwright waits 5 s for some things.
+_HANGS_MS = 120_000
+
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="install Chromium to test the page (package: chromium)")
 
 
@@ -43,7 +46,9 @@ async def chromium() -> AsyncIterator[Browser]:
     # Chromium has no sandbox for root, and containers and CI run as root.
     as_root = ["--no-sandbox"] if os.geteuid() == 0 else []
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=[*quiet, *steady, *lean, *as_root])
+        expect.set_options(timeout=_HANGS_MS)
+        arguments = [*quiet, *steady, *lean, *as_root]
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=arguments, timeout=_HANGS_MS)
         try:
             yield browser
         finally:
@@ -52,8 +57,15 @@ async def chromium() -> AsyncIterator[Browser]:
 
 async def new_context(browser: Browser, **options: Any) -> BrowserContext:
     """A new context, which is let in at every stack that runs."""
-    context = await browser.new_context(**options)
+    context = await unknown_context(browser, **options)
     await let_in(context)
+    return context
+
+
+async def unknown_context(browser: Browser, **options: Any) -> BrowserContext:
+    """A new context, which is let in nowhere."""
+    context = await browser.new_context(**options)
+    context.set_default_timeout(_HANGS_MS)
     return context
 
 

@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from tests.support.fork_server import VARIABLE as FORK_SERVER
 from tests.support.fork_server import ForkedProcess, shared, start_forked, start_reading
 
 ROOT = Path(__file__).parents[2]
-_READY_S = 90
+_READY_S = 300
 # The stacks that run now; a browser of the tests is let in at all of them (browser.py).
 RUNNING: list[Stack] = []
 UVICORN = ("-m", "uvicorn", "--log-level", "warning")
@@ -115,6 +115,20 @@ async def stack(folder: Path, root: Path = ROOT, *, forked: bool = True, **varia
 def listen() -> socket.socket:
     """Open a socket on a free loopback port. It outlives the processes that accept its connections."""
     return socket.create_server(("127.0.0.1", 0), backlog=2048)
+
+
+@contextlib.contextmanager
+def reserved_port() -> Iterator[int]:
+    """Reserve a port for a program that takes only its number.
+
+    Linux gives the port of a bound socket to no other program that asks for any port. A program that names the port can
+    listen on it if both sockets have SO_REUSEADDR, which Go and Rust's tokio set.
+    """
+    with socket.socket() as reservation:
+        reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reservation.bind(("127.0.0.1", 0))
+        port: int = reservation.getsockname()[1]
+        yield port
 
 
 def url_of(listener: socket.socket) -> str:

@@ -83,7 +83,7 @@ async def stuck(saver: BaseCheckpointSaver[Any] | None = None) -> AsyncIterator[
     this: Stuck
     log = MemoryLog(clock=lambda: this.now)
     dispatch: Any = _dispatch
-    async with new_http() as http, asyncio.timeout(60):
+    async with new_http() as http, asyncio.timeout(300):
         compiled: Any = graph.compile(checkpointer=saver or InMemorySaver())
         tasks = Tasks(log, Settings(), AgentGraph("a", compiled), http, dispatch)
         this = Stuck(tasks, log)

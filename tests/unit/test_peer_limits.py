@@ -7,7 +7,6 @@ import contextlib
 import gzip
 import ipaddress
 import itertools
-import socket
 import zlib
 from collections.abc import AsyncIterator, Iterable, Iterator
 from pathlib import Path
@@ -25,6 +24,7 @@ from tailrace.a2a.received import Received, TooMuch
 from tailrace.a2a.trust import is_own_agent
 from tailrace.config import Settings
 from tailrace.errors import AgentDown, AgentError, ConfigError
+from tests.support.processes import reserved_port
 
 CARD = {"name": "other", "supportedInterfaces": [{"protocolBinding": "JSONRPC", "protocolVersion": "1.0"}]}
 
@@ -311,21 +311,20 @@ async def test_a_name_is_resolved_once_and_the_connection_goes_to_what_was_check
 
 
 async def test_addresses_inside_are_for_what_the_operator_has_named_so() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    place = f"http://127.0.0.1:{port}"
-    async with new_http() as http:
-        for settings, said in (
-            (Settings(), "not a public address"),
-            (Settings(specialist_urls=f"http://127.0.0.2:{port}"), "not a public address"),
-            (Settings(specialist_urls="http://127.0.0.1:1"), "not a public address"),
-            (Settings(specialist_urls=f"http://localhost:{port}"), "could not be reached"),
-            (Settings(specialist_urls=place), "could not be reached"),
-            (Settings(peer_origins=place), "could not be reached"),
-            (Settings(agent_urls=place), "could not be reached"),
-        ):
-            with pytest.raises(AgentError, match=said):
-                await discover(http, place, settings)
+    with reserved_port() as port:
+        place = f"http://127.0.0.1:{port}"
+        async with new_http() as http:
+            for settings, said in (
+                (Settings(), "not a public address"),
+                (Settings(specialist_urls=f"http://127.0.0.2:{port}"), "not a public address"),
+                (Settings(specialist_urls="http://127.0.0.1:1"), "not a public address"),
+                (Settings(specialist_urls=f"http://localhost:{port}"), "could not be reached"),
+                (Settings(specialist_urls=place), "could not be reached"),
+                (Settings(peer_origins=place), "could not be reached"),
+                (Settings(agent_urls=place), "could not be reached"),
+            ):
+                with pytest.raises(AgentError, match=said):
+                    await discover(http, place, settings)
 
 
 @pytest.mark.parametrize(

@@ -142,7 +142,7 @@ async def test_a_registry_that_does_not_answer_stops_no_event_loop(ssm: Any, mon
 
     def slow() -> Any:
         asked.set()
-        assert answer.wait(10)
+        assert answer.wait(60)
         return ssm
 
     monkeypatch.setattr(registry, "ssm", slow)

@@ -28,7 +28,7 @@ class SlowDNS:
     def getaddrinfo(self, host: str, port: int, **_: Any) -> list[Any]:
         self.asked[host] += 1
         if not host.startswith("fast"):
-            assert self.go.wait(30)
+            assert self.go.wait(60)
         return [(2, 1, 6, "", ("192.0.2.1", port))]
 
 

@@ -187,7 +187,7 @@ def test_an_interrupted_recording_leaves_nothing_behind(tmp_path: Path, sign: in
     recorder = start(tmp_path)
     assert len(processes_of(tmp_path)) >= 3
     recorder.send_signal(sign)
-    _, said = recorder.communicate(timeout=20)
+    _, said = recorder.communicate(timeout=120)
     assert recorder.returncode == status
     assert not (tmp_path / "sample").exists()
     if sign != signal.SIGKILL:
@@ -205,7 +205,7 @@ def test_a_service_that_dies_is_named_in_a_sentence(tmp_path: Path) -> None:
     recorder = start(tmp_path)
     [database] = [pid for pid, line in processes_of(tmp_path).items() if "recording.database" in line]
     os.kill(database, signal.SIGKILL)
-    _, said = recorder.communicate(timeout=20)
+    _, said = recorder.communicate(timeout=120)
     assert (recorder.returncode, said) == (1, "record_sample: database ended by itself with status -9.\n")
     assert not (tmp_path / "sample").exists()
     assert not processes_of(tmp_path)
@@ -226,7 +226,7 @@ def test_a_recording_that_cannot_be_made_is_refused_in_a_sentence(
     tmp_path: Path, arguments: list[str], status: int, text: str
 ) -> None:
     command = [*COMMAND, "--out", str(tmp_path / "sample"), *arguments]
-    refused = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30)
+    refused = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert refused.returncode == status
     assert text in refused.stderr
     assert "Traceback" not in refused.stderr
@@ -240,7 +240,7 @@ def test_recording_says_that_it_needs_linux(tmp_path: Path) -> None:
         "platform.system = lambda: 'Darwin'\n"
         f"sys.exit(main(['--out', {str(tmp_path / 'sample')!r}]))\n"
     )
-    refused = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=30)
+    refused = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert (refused.returncode, refused.stderr) == (
         1, "record_sample: recording needs Linux: the metrics are read from /proc.\n"
     )  # fmt: skip

@@ -27,7 +27,7 @@ async def test_eight_small_ones_are_read_while_large_ones_are_not_done() -> None
             most = max(most, reading)
             if reading == 4:
                 full.set()
-        assert release.wait(30)
+        assert release.wait(60)
         with lock:
             reading -= 1
         return "large"

@@ -10,7 +10,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import puppeteer from "puppeteer-core";
 
 const [url, executablePath] = process.argv.slice(2);
-const TIMEOUT = 60_000; // ms
+const TIMEOUT = 120_000; // ms
 
 const folder = await mkdtemp(join(tmpdir(), "downloads-"));
 // The list of downloads would open, and take the keys. Endless decorations cost a browser without a GPU a lot.
