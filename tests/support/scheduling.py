@@ -14,7 +14,7 @@ _BUILDS = ("tests/deploy/test_build.py", "tests/deploy/test_build_door.py")
 _TOGETHER = {
     "assistant": (
         *("tests/e2e/test_artifacts_on_the_page.py", "tests/e2e/test_conversations_on_the_page.py"),
-        *("tests/e2e/test_example_page.py", "tests/e2e/test_firefox.py"),
+        *("tests/e2e/test_example_page.py", "tests/e2e/test_firefox.py", "tests/e2e/test_two_windows.py"),
     ),
     # The same processes once more: all of these files would take one worker too long.
     "assistant again": (
