@@ -40,6 +40,10 @@ def in_message(block: dict[str, Any]) -> Any:
             BlockFile("file", "text/csv", "AAAA", filename="a.csv"),
         ),
         (
+            {"type": "file", "base64": "AAAA", "mime_type": "text/csv", "filename": "a/.."},
+            BlockFile("file", "text/csv", "AAAA", filename="a"),
+        ),
+        (
             {"type": "file", "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64,AAAA"}},
             BlockFile("file", "application/pdf", "AAAA", filename="a.pdf"),
         ),

@@ -48,6 +48,26 @@ def test_text_data_and_files_are_told_apart() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ("web/app.log", "web/app.log"),
+        ("../../etc/passwd", "etc/passwd"),
+        ("/etc/passwd", "etc/passwd"),
+        ("C:\\logs\\..\\app.log", "logs/app.log"),
+        ("..", "file-1"),
+        ("./...", "file-1"),
+        ("...gz", "...gz"),
+        ("a\0.log", "a.log"),
+        (".env", ".env"),
+    ],
+)
+@pytest.mark.parametrize("content", [{"text": "x"}, {"raw": b64(gzip.compress(b"x")), "mediaType": "application/gzip"}])
+def test_a_file_s_name_never_leads_out_of_a_folder(given: str, name: str, content: dict[str, Any]) -> None:
+    (file,) = of({**content, "filename": given}).files
+    assert file.filename == name
+
+
 @given(st.text(st.characters(codec="utf-8", exclude_characters="\0")))
 def test_gzip_is_undone(text: str) -> None:
     packed = gzip.compress(text.encode(errors="replace") + b"!")

@@ -15,6 +15,7 @@ _MAX_LENGTH = 64
 _RESERVED = frozenset("/\\,=")
 # LangGraph's names of a node's error handler, and of the one for all nodes.
 _ERROR_HANDLER, _DEFAULT_HANDLER = "__error_handler__", "__default_error_handler__"
+_DRIVE = re.compile(r"[A-Za-z]:")
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -40,6 +41,15 @@ def shown_name(node: str) -> str:
     if node.startswith(_DEFAULT_HANDLER):
         return "error handler"
     return f"error handler of {node.removeprefix(_ERROR_HANDLER)}" if node.startswith(_ERROR_HANDLER) else node
+
+
+def plain_path(name: str) -> str:
+    """A file's name, as a stranger gives it, without what leads out of a folder: a root, a drive, `.` and `..`.
+
+    It may still have folders, which tell files of the same name apart. It is empty if nothing is left.
+    """
+    parts = [part for part in re.split(r"[/\\]", name.replace("\0", "")) if part.strip(". ")]
+    return "/".join(part for part in parts if not _DRIVE.fullmatch(part))
 
 
 def plain_name(name: str) -> str:

@@ -16,6 +16,7 @@ from langchain_core.messages import BaseMessage
 
 from tailrace.inputs.decode import bytes_of
 from tailrace.inputs.media_types import UNKNOWN
+from tailrace.naming import plain_path
 
 _KINDS = ("image", "audio", "video", "file")
 # How files of these types begin, as base64: models make images, and some do not say of which type.
@@ -68,7 +69,7 @@ def file_of(block: Any) -> BlockFile | None:
         media_type, url = media_type or named, None
     extras = block.get("extras")
     name = block.get("filename") or (extras.get("filename") if isinstance(extras, dict) else None)
-    filename = name.replace("\\", "/").rpartition("/")[2] if isinstance(name, str) else ""
+    filename = plain_path(name).rpartition("/")[2] if isinstance(name, str) else ""
     if not content and isinstance(url, str):
         return BlockFile(block["type"], str(media_type or _guessed(url)), url=url, filename=filename)
     content = "".join(content.split()) if isinstance(content, str) else ""  # MIME's base64 has lines

@@ -31,6 +31,7 @@ from tailrace.inputs.media_types import GZIP, TEXT, UNKNOWN, covers, is_text, me
 from tailrace.inputs.request import Data, File, Request
 from tailrace.inputs.spool import Disk
 from tailrace.inputs.text import split_head
+from tailrace.naming import plain_path
 from tailrace.uploads import Upload, Uploads, upload_in, verified
 
 MAX_FILES = 10_000
@@ -183,7 +184,7 @@ def _refuse_too_many(what: str, number: int, most: int) -> None:
 
 
 def _name_of(part: Part, number: int) -> str:
-    return part.filename or f"file-{number}"
+    return plain_path(part.filename or "") or f"file-{number}"
 
 
 def _type_of(part: Part) -> str:
@@ -242,7 +243,8 @@ def _file_on_disk(
         raise
     media_type = _type_of(part)
     if not binary and is_gzip(first):
-        name, media_type = name.removesuffix(".gz"), TEXT if media_type == GZIP else media_type
+        name = plain_path(name.removesuffix(".gz")) or name
+        media_type = TEXT if media_type == GZIP else media_type
     reference = part if upload is not None else None
     return File(filename=name, media_type=media_type, content=spool, reference=reference, binary=binary)
 
