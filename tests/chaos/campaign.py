@@ -105,7 +105,7 @@ async def campaign(
         workers, inspector = await _stack(folder, profile, stack)
         callers = TwoPeople(folder, workers.links["browser"][0].port) if profile.owners else Callers()
         stack.push_async_callback(callers.close)
-        watch = Watch(inspector, workers.spoiled)
+        watch = Watch(inspector, workers.spoiled, workers.waited_s)
         watching = asyncio.create_task(watch.run())
         stack.callback(watching.cancel)
         running = _Campaign(profile, workers, inspector, watch, callers, tally)

@@ -10,7 +10,7 @@ from tests.chaos.watch import Orphan
 
 _SHORT = {"TAILRACE_LEASE_S": "1", "TAILRACE_RENEW_S": "0.2", "TAILRACE_TAIL_SLOW_MS": "250", "TAILRACE_SWEEP_S": "1"}
 # A takeover needs several processes one after the other: the gateway, its reader and the agent. On a busy machine each
-# of them waits for its turn as long as this process does.
+# of them waits for its turn, as long as this process or the worker that waits longest.
 STARVED = 4
 _PROCESSES = tuple(kind for kind in KINDS if kind.startswith(("kill", "stop")))
 

@@ -54,7 +54,7 @@ async def triage(running: Stack, inspector: SQLiteInspector, watch: Watch, kill:
     caller = Caller(known=running.bearer)
     port = int(running.url.rstrip("/").rpartition(":")[2])
     status, made = await call_until_answered(
-        port, "POST", "/api/tasks", headers=running.bearer, body={"message": {"parts": sample_message()}}, bound_s=30
+        port, "POST", "/api/tasks", headers=running.bearer, body={"message": {"parts": sample_message()}}, bound_s=60
     )
     assert status == 201, made
     watched: Watched = watch.add(made["id"])
@@ -62,7 +62,7 @@ async def triage(running: Stack, inspector: SQLiteInspector, watch: Watch, kill:
         Reader(name, watched.task, port, in_log=lambda: inspector.newest(watched.task), caller=caller)
         for name in ("one", "two")
     ]
-    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(300), asyncio.TaskGroup() as group:
         for reader in readers:
             group.create_task(reader.read(past_input=lambda: not watched.ended))
         if kill is not None:

@@ -54,7 +54,7 @@ class Orphan:
     disturbed: bool = False
     # The largest error of a clock in that time. A lease may seem to hold for so much longer.
     clock_s: float = 0.0
-    # How long this process had to wait for the machine in that time. The other processes waited, too.
+    # How long this process, or one of the workers, had to wait for the machine in that time.
     starved_s: float = 0.0
     # How long the takeover took from `at`, and from `since`, for which the promise holds.
     orphaned_s: float | None = None
@@ -64,15 +64,22 @@ class Orphan:
 class Watch:
     """Reads the log every 20 ms, which is the resolution of its measurements."""
 
-    def __init__(self, inspector: StoreInspector, spoiled: Callable[[], int] = lambda: 0) -> None:
+    def __init__(
+        self,
+        inspector: StoreInspector,
+        spoiled: Callable[[], int] = lambda: 0,
+        waited_s: Callable[[], float] = lambda: 0.0,
+    ) -> None:
         self._inspector = inspector
+        # How long the workers have waited for the machine so far.
+        self._waited_s = waited_s
         # How many calls of the store have failed so far, in all processes.
         self._spoiled = spoiled
         self._tasks: dict[str, Watched] = {}
         self.orphans: list[Orphan] = []
         self._changed = asyncio.Condition()
         self._clocks: list[float] = []
-        # How long this process has had to wait for the machine, in all.
+        # How long this process, or one of the workers, has had to wait for the machine, in all.
         self.starved_s = 0.0
 
     def add(self, task: str) -> Watched:
@@ -112,11 +119,13 @@ class Watch:
                 orphan.since, orphan.disturbed = time.monotonic(), True
 
     async def run(self) -> None:
-        last_look, spoiled = time.monotonic(), self._spoiled()
+        last_look, spoiled, waited_s = time.monotonic(), self._spoiled(), self._waited_s()
         while True:
             if spoiled != (spoiled := self._spoiled()):
                 self.disturb()  # The store fails for a number of calls, however long these take.
-            starved_s, last_look = max(0.0, time.monotonic() - last_look - _LOOK_S), time.monotonic()
+            waited_before_s, waited_s = waited_s, self._waited_s()
+            starved_s = max(0.0, time.monotonic() - last_look - _LOOK_S, waited_s - waited_before_s)
+            last_look = time.monotonic()
             self.starved_s += starved_s
             for orphan in self.orphans:
                 if orphan.taken_s is None:

@@ -16,6 +16,7 @@ from local.functions import listen
 from tests.chaos.control import Control
 from tests.chaos.http import Broken, call
 from tests.chaos.proxy import Proxy, proxy
+from tests.chaos.waits import Waits
 
 ROOT = Path(__file__).parents[2]
 # Two processes of a function share its socket, as Lambda has several: one can take over while the other is stopped.
@@ -61,6 +62,11 @@ class Workers:
         # Descriptions of processes that ended although this harness did not kill them.
         self.died: list[str] = []
         self._killed: dict[int, Worker] = {}
+        self._waits = Waits()
+
+    def waited_s(self) -> float:
+        """How long they have waited for a processor (`Waits.longest_s`)."""
+        return self._waits.longest_s({worker.pid for worker in self.workers if worker.pid})
 
     @property
     def agent_port(self) -> int:
