@@ -21,7 +21,7 @@ export class Composer {
   /** @type {Input[]} */ #files = [];
   /** @type {string[]} */ #refusals = [];
   /** @type {Promise<any> | undefined} */ #adding;
-  #reading = 0; // files
+  /** @type {File[]} */ #reading = [];
   #pasted = 0; // texts that became files
   #waiting = false; // for the uploads, to send
   #sending = false;
@@ -188,27 +188,36 @@ export class Composer {
   }
 
   async #read(chosen) {
-    const accepted = chosen.slice(0, Math.max(0, MAX_FILES - this.#files.length - this.#reading));
+    const accepted = chosen.slice(0, Math.max(0, MAX_FILES - this.#files.length - this.#reading.length));
     const left = chosen.length - accepted.length;
     const names = new Set(); // of this choice: the access.log of two hosts are two files
     this.#refusals = left ? [`A task takes at most ${MAX_FILES} files. Left out: ${left}.`] : [];
-    this.#reading += accepted.length;
+    this.#reading.push(...accepted);
     this.#draw();
+    const isWanted = (file) => this.#reading.includes(file); // it may be removed meanwhile
     for (const file of accepted) {
+      if (!isWanted(file)) continue;
       try {
         const used = this.#files.reduce((sum, { bar, sentSize }) => sum + (bar ? 0 : sentSize), 0);
         const { prepareFile, freeName } = await fileTools();
         const named = names.has(file.name) ? new File([file], freeName(file.name, names)) : file;
         const input = { ...(await prepareFile(named, MESSAGE_ROOM - used, await this.#modes)), name: named.name };
         names.add(named.name);
+        if (!isWanted(file)) continue;
         this.#replaceOrPush(input);
         if (!input.part) this.#upload(input);
       } catch (/** @type {any} */ error) {
-        this.#refusals.push(error.message);
+        if (isWanted(file)) this.#refusals.push(error.message);
       } finally {
-        this.#reading -= 1;
+        this.#stopReading(file);
       }
     }
+    this.#draw();
+  }
+
+  /** @param {File} file */
+  #stopReading(file) {
+    this.#reading = this.#reading.filter((other) => other !== file);
     this.#draw();
   }
 
@@ -250,8 +259,9 @@ export class Composer {
   #draw() {
     this.#send.ariaDisabled = String(this.#sending); // a disabled button would lose the focus
     setText(this.#send, this.#sending ? "Sending …" : this.#label);
-    this.#list.replaceChildren(...this.#files.map((file) => this.#fileRow(file)));
-    setText(this.#summary, this.#reading ? `reading ${plural(this.#reading, "file")} …` : this.#summarize());
+    const reading = this.#reading.map((file) => this.#row(file.name, () => this.#stopReading(file), h("span.file-size", "reading …")));
+    this.#list.replaceChildren(...this.#files.map((file) => this.#fileRow(file)), ...reading);
+    setText(this.#summary, reading.length ? `reading ${plural(reading.length, "file")} …` : this.#summarize());
     const failed = this.#files.filter(({ error }) => error);
     const failures = failed.map(({ filename, error }) => `${plainName(filename)} was not uploaded. ${error.message}`);
     setText(this.#notice, [...this.#refusals, ...failures].join("\n"));
@@ -268,19 +278,23 @@ export class Composer {
   /** @param {Input} file */
   #fileRow(file) {
     const { filename, part, error, bar, size, sentSize } = file;
-    const remove = () => {
-      this.#keepFiles((other) => other !== file);
-      this.#box.focus();
-    };
-    const shown = plainName(filename);
     const src = part && imageIn(part);
-    return h(
-      "li",
+    return this.#row(
+      filename,
+      () => this.#keepFiles((other) => other !== file),
       src && h("img.file-image", { src, alt: "" }),
-      h("span.file-name", shown),
       error ? h("button.link", { type: "button", onclick: () => this.#upload(file) }, "Retry") : !part && bar,
       h("span.file-size", fileSize(size) + (sentSize < size * 0.9 ? ` → ${fileSize(sentSize)}` : "")),
-      h("button.remove", { type: "button", "aria-label": `Remove ${shown}`, onclick: remove }, "×"),
     );
+  }
+
+  /** A row of the list of files. */
+  #row(filename, onRemove, ...about) {
+    const shown = plainName(filename);
+    const remove = () => {
+      onRemove();
+      this.#box.focus();
+    };
+    return h("li", h("span.file-name", shown), ...about, h("button.remove", { type: "button", "aria-label": `Remove ${shown}`, onclick: remove }, "×"));
   }
 }

@@ -70,11 +70,11 @@ export function costWords({ seconds = 0, requests, read_units: read = 0, write_u
 /** $1.23 · $0.0123 @param {number} n */
 export const dollars = (n) => `$${n.toFixed(n >= 1 ? 2 : 4)}`;
 
-/** 120 B · 3.4 KB · 34 KB · 1.25 MB @param {number} n bytes */
+/** 120 B · 3.4 KB · 34 KB · 1.25 MB · 64 MB @param {number} n bytes */
 export function fileSize(n) {
-  if (n < 1024) return `${n} B`;
-  const kb = n / 1024;
-  return kb < 1024 ? `${kb.toFixed(kb < 10 ? 1 : 0)} KB` : `${(kb / 1024).toFixed(2)} MB`;
+  if (n < 1000) return `${n} B`;
+  const kb = n / 1000;
+  return Math.round(kb) < 1000 ? `${Number(kb.toFixed(kb < 10 ? 1 : 0))} KB` : `${Number((kb / 1000).toFixed(2))} MB`;
 }
 
 const UNITS = /** @type {const} */ ([["day", 86_400_000], ["hour", 3_600_000], ["minute", 60_000]]);

@@ -23,6 +23,13 @@ PASTE_CELLS = """element => {
     return event.defaultPrevented;
 }"""
 
+# A file is read when `goOn` is called.
+SLOW_READING = """() => {
+    const gate = new Promise((resolve) => (globalThis.goOn = resolve));
+    const { arrayBuffer } = Blob.prototype;
+    Blob.prototype.arrayBuffer = async function () { await gate; return arrayBuffer.call(this); };
+}"""
+
 
 async def test_files_of_one_name_are_all_sent(page: Page, shipped: Stack, tmp_path: Path) -> None:
     paths = [tmp_path / host / "access.log" for host in ("web-1", "web-2", "web-3")]
@@ -48,8 +55,24 @@ async def test_a_file_that_is_chosen_again_replaces_the_first_and_the_page_says_
         log.write_text("2026-01-01T10:00:00Z INFO all is well\n" * lines)
         await page.locator(".compose input[type=file]").set_input_files(log)
         await expect(page.locator(".compose .file-name")).to_have_text(["shop.log" if lines == 1 else "shop.log.gz"])
+        await expect(page.locator(".compose .files-sum")).to_contain_text("to send")  # the file was read
     notice = page.locator(".compose .notice")
     await expect(notice).to_have_text("shop.log was chosen again: the newer one is sent.")
+
+
+async def test_a_file_that_is_still_read_can_be_removed(page: Page, shipped: Stack, tmp_path: Path) -> None:
+    for name in ("large.log", "small.log"):
+        (tmp_path / name).write_text("2026-01-01T10:00:00Z INFO all is well\n")
+    await page.goto(shipped.url)
+    await page.evaluate(SLOW_READING)
+    rows = page.locator(".compose .files li")
+    await page.locator(".compose input[type=file]").set_input_files([tmp_path / "large.log", tmp_path / "small.log"])
+    await expect(rows).to_contain_text(["reading …", "reading …"])
+    await page.get_by_role("button", name="Remove large.log").click()
+    await expect(page.get_by_test_id("message-input")).to_be_focused()
+    await page.evaluate("goOn()")
+    await expect(page.locator(".compose .files-sum")).to_have_text("1 file, 38 B to send")
+    await expect(page.locator(".compose .file-name")).to_have_text(["small.log"])
 
 
 async def test_cells_of_a_spreadsheet_are_pasted_as_text(page: Page, shipped: Stack) -> None:
