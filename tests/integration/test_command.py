@@ -129,6 +129,7 @@ async def test_what_it_says_to_type_is_how_it_was_called(
         monkeypatch.setattr(sys, "executable", str(tmp_path / "a" / "python"))
         monkeypatch.setattr(sys, "argv", [program])
         assert f"Send it with: {typed} reply " in (await command("ask", "ask Which?")).err
+        assert (await command("ask")).err == f"tailrace: Missing argument 'text'. See {typed} ask --help.\n"
         assert (await command("nosuch")).err == f"tailrace: No such command 'nosuch'. See {typed} --help.\n"
 
 

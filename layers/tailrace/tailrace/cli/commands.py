@@ -207,7 +207,9 @@ def run(arguments: list[str] | None = None) -> int:
         text = error.format_message()
         given = sys.argv[1:] if arguments is None else arguments
         # Without arguments it is the help.
-        print(f"tailrace: {text.rstrip('.')}. See {called()} --help." if given else text, file=sys.stderr)
+        inside = getattr(error, "ctx", None)  # of the command that was used wrongly
+        command = f" {inside.info_name}" if inside is not None and inside.parent is not None else ""
+        print(f"tailrace: {text.rstrip('.')}. See {called()}{command} --help." if given else text, file=sys.stderr)
         return int(error.exit_code)
     return code if isinstance(code, int) else Exit.COMPLETED
 
