@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -131,3 +132,38 @@ async def test_each_task_that_a_retried_step_calls_has_its_own_result(cuts: list
     if called_by == "a node":
         graph = StateGraph(State).add_node("node", collect, retry_policy=RETRY).add_edge(START, "node")
     assert artifact_text(await run(graph)) == "0. 1. 2. [0, 11, 22]"
+
+
+@pytest.mark.parametrize("inside", ["a graph that is the node", "a graph that the node calls", "a task"])
+async def test_what_only_a_later_try_asks_is_asked_twice_at_most(inside: str) -> None:
+    """Although the first try fails in every attempt."""
+    tries = itertools.count(1)
+
+    def ask() -> None:
+        write(f"yes to {interrupt('Go on?')}")
+
+    async def first(_: State) -> None:
+        if next(tries) % 2:
+            raise ConnectionError("flaky")
+
+    async def second(_: State) -> None:
+        ask()
+
+    inner = StateGraph(State).add_sequence([first, second]).add_edge(START, "first").compile()
+
+    @task
+    async def call() -> None:
+        ask()
+
+    async def node(state: State) -> None:
+        if inside == "a task":
+            await first(state)
+            await call()
+        else:
+            await inner.ainvoke(state)
+
+    work: Any = inner if inside == "a graph that is the node" else node
+    graph = StateGraph(State).add_node("node", work, retry_policy=RETRY).add_edge(START, "node")
+    events = await run(graph)
+    assert artifact_text(events) == "yes to yes"
+    assert len([event for event in events if state_of(event) == "TASK_STATE_INPUT_REQUIRED"]) <= 2

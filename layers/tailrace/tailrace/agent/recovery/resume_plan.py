@@ -9,6 +9,8 @@ up to which it covers the log, for its graph or subgraph.
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -116,7 +118,7 @@ async def resume_plan_of(history: History, saver: BaseCheckpointSaver[Any], head
                 continue  # A step in `runs_again` would enclose itself, which only a damaged log contains.
             runs_again.add(step.id)
             inside = [inner for inner in history.steps.values() if inner.is_within(step)]
-            retried = {inner.graph for inner in inside if inner.is_of_a_retry}
+            retried = set() if _asks_again(inside, history) else {each.graph for each in inside if each.is_of_a_retry}
             runs_again.update(each for inner in inside if inner.graph in retried for each in _downwards(history, inner))
             for each in sorted({0, *(inner.graph for inner in inside)} - retried):
                 await visit(namespace, step, each)
@@ -206,11 +208,24 @@ def _void_calls(history: History, done: set[str]) -> set[str]:
     LangGraph numbers what a step calls, graphs too, through all its tries, and begins with 0 when the step runs again:
     it would take the result of a call in a later try for that of another call.
     """
-    void = set[str]()
+    void, calls = set[str](), defaultdict[str | None, list[Step]](list)
+    for step in history.steps.values():
+        calls[step.caller].append(step)
     for step in history.steps.values():  # a step comes before those that it calls
-        if step.caller in void or (step.caller is not None and step.caller not in done and step.is_of_a_retry):
+        again = step.caller is not None and step.caller not in done and step.is_of_a_retry
+        if step.caller in void or (again and not _asks_again(calls[step.caller], history)):
             void.add(step.id)
     return void
+
+
+def _asks_again(steps: Sequence[Step], history: History) -> bool:
+    """Whether a later try has asked twice at the same place in these steps, because what it did first was void.
+
+    Then nothing that it did is void any more. A question that only a later try comes to would be asked without end if
+    the first try fails in every attempt.
+    """
+    places = [(step.graph, step.name) for step in steps if step.tried > 1 and step.id in history.questions]
+    return len(set(places)) < len(places)
 
 
 def _done(pin: CheckpointTuple) -> set[str]:
