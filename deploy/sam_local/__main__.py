@@ -97,11 +97,13 @@ async def everything(page: socket.socket, folder: Path) -> None:
         environment.write_text(json.dumps(container_settings(aws, s3, inside_url)))
         say("starting sam local start-api; the first response of each function takes a while")
         stack.push_async_callback(asyncio.to_thread, remove_containers, f"AWS_ENDPOINT_URL_DYNAMODB={aws}")
-        sam = await stack.enter_async_context(start_api(template, environment, sam_port, log))
         proxy = Proxy(f"http://127.0.0.1:{sam_port}")
         stack.push_async_callback(proxy.close)
         await stack.enter_async_context(serving(proxy.page(s3), page))
         await stack.enter_async_context(serving(proxy.agents(), inside))
+        # sam is stopped before them, so that every request under way has an answer when they end.
+        sam = await stack.enter_async_context(start_api(template, environment, sam_port, log))
+        stack.push_async_callback(proxy.invocations.close)
         url = f"http://127.0.0.1:{page.getsockname()[1]}"
         http = await stack.enter_async_context(httpx.AsyncClient(base_url=url, timeout=FOREVER, trust_env=False))
         await _until_stopped(

@@ -30,7 +30,7 @@ class Proxy:
 
     def __init__(self, target: str) -> None:
         self._http = httpx.AsyncClient(base_url=target, timeout=FOREVER, trust_env=False, cookies=no_cookies())
-        self._invocations = Invocations(self._http)
+        self.invocations = Invocations(self._http)
 
     async def pass_on(self, request: Request) -> Response:
         headers = [pair for pair in request.headers.raw if pair[0].decode() not in _HOP_BY_HOP]
@@ -66,10 +66,10 @@ class Proxy:
     def agents(self) -> Starlette:
         """Return an app with the agents, for the containers: to ask them, and to invoke them."""
         ask = Route("/agents/{rest:path}", self.call_agent, methods=_ALL_METHODS)
-        return Starlette(routes=[ask, self._invocations.route])
+        return Starlette(routes=[ask, self.invocations.route])
 
     async def close(self) -> None:
-        await self._invocations.close()
+        await self.invocations.close()
         await self._http.aclose()
 
 

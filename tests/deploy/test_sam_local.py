@@ -28,6 +28,7 @@ from tailrace.events import TERMINAL
 from tailrace.log.dynamodb import DynamoDBLog
 from tests.contract.dynamodb_table import use
 from tests.deploy.programs import ROOT
+from tests.support.conditions import eventually
 
 _READY_S, _STOP_S = 400, 60
 
@@ -55,12 +56,15 @@ def aws_of(folder: Path) -> str:
 @contextlib.asynccontextmanager
 async def sam_local(tree: Path, folder: Path) -> AsyncIterator[str]:
     """Run `make sam-local` in a copy of the project; yield the URL of its page, and stop it with SIGINT."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "deploy.sam_local"),
-        cwd=tree,
-        env={**os.environ, "TAILRACE_DATA_DIR": str(folder), "TAILRACE_PORT": "0"},
-        stdout=asyncio.subprocess.PIPE,
-    )
+    errors = folder / "stderr.txt"
+    with errors.open("wb") as stderr:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "deploy.sam_local"),
+            cwd=tree,
+            env={**os.environ, "TAILRACE_DATA_DIR": str(folder), "TAILRACE_PORT": "0"},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=stderr,
+        )
     assert process.stdout is not None
     try:
         async with asyncio.timeout(_READY_S):
@@ -72,6 +76,14 @@ async def sam_local(tree: Path, folder: Path) -> AsyncIterator[str]:
             process.send_signal(signal.SIGINT)
         async with asyncio.timeout(_STOP_S):
             assert await process.wait() == 0
+        # Shown if the test fails.
+        print((folder / "sam-local" / "sam.log").read_text()[-20_000:], errors.read_text()[-20_000:])
+    assert "Traceback" not in errors.read_text()
+
+
+async def http_get(url: str) -> int:
+    async with httpx.AsyncClient(timeout=60) as http:
+        return (await http.get(url)).status_code
 
 
 async def claim_check(url: str, log: DynamoDBLog) -> None:
@@ -129,6 +141,10 @@ async def test_sam_local_runs_a_task_from_post_to_report_and_leaves_nothing_behi
         log = DynamoDBLog(TABLE)
         await claim_check(url, log)
         await log.close()
+        # Who asks when it is stopped is told so, and the terminal shows no stack trace.
+        asking = asyncio.create_task(http_get(f"{url}/api/tasks"))
+        await eventually(lambda: containers() - before)
+    assert await asking in (200, 502)
     assert containers() <= before  # another test's may have ended meanwhile
 
 
