@@ -59,13 +59,14 @@ async def run(node: Any, *, retried: bool = False) -> tuple[list[str], Events]:
 
 @pytest.mark.parametrize("asking", [asks, asks_in_a_task])
 @pytest.mark.parametrize("retried", [False, True])
-async def test_questions_in_a_group_are_asked(asking: Any, retried: bool) -> None:
+async def test_questions_in_a_group_are_asked(asking: Any, retried: bool, caplog: pytest.LogCaptureFixture) -> None:
     async def node(_: MessagesState) -> None:
         write(await grouped(asking("colour"), grouped(asking("size"))))
 
     asked, events = await run(node, retried=retried)
     assert (state_of(events[-1]), sorted(asked)) == ("TASK_STATE_COMPLETED", ["colour?", "size?"])
     assert artifact_text(events).endswith("colour?, size?")
+    assert caplog.messages == []
 
 
 async def test_a_hand_off_in_a_group_hands_the_run_on() -> None:

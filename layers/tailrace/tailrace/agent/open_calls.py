@@ -7,6 +7,7 @@ group of errors is raised alone, as a question is.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
@@ -23,7 +24,7 @@ class OpenCalls(AsyncCallbackHandler):
     `left` has the runs in which `delegate` was left because the attempt must end.
     """
 
-    raise_error = True  # for `_refuse_left` and `stop_in`
+    raise_error = True  # for `_refuse_left` and `stop_in`; see `_is_an_error`
     run_inline = True  # as `RunCallbacks`
 
     def __init__(self, left: Mapping[str, Any]) -> None:
@@ -127,3 +128,11 @@ class OpenCalls(AsyncCallbackHandler):
         while run_id in self._around and self._steps[run_id] == step:
             yield run_id
             run_id = self._around[run_id]
+
+
+def _is_an_error(record: logging.LogRecord) -> bool:
+    """Whether LangChain logs a callback's error: what `OpenCalls` raises is for LangGraph, and no error."""
+    return not (isinstance(record.args, tuple) and OpenCalls.__name__ in record.args)
+
+
+logging.getLogger("langchain_core.callbacks.manager").addFilter(_is_an_error)
