@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Generator, Mapping
 
 import httpx
 import uvicorn
@@ -23,6 +23,9 @@ _ALL_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 # No time limit: sam ends containers that do not answer.
 FOREVER = httpx.Timeout(None)
 _HOP_BY_HOP = ("connection", "content-length", "transfer-encoding")
+# Docker accepts connections for a container before its function listens. sam gives up after 0.7 s then, and answers
+# 502, where Lambda would wait.
+_TRIES = 5
 
 
 class Proxy:
@@ -35,8 +38,12 @@ class Proxy:
     async def pass_on(self, request: Request) -> Response:
         headers = [pair for pair in request.headers.raw if pair[0].decode() not in _HOP_BY_HOP]
         url = httpx.URL(path=request.url.path, query=request.url.query.encode())
+        body = await request.body()
         try:
-            answer = await self._http.request(request.method, url, headers=headers, content=await request.body())
+            for _ in range(_TRIES):
+                answer = await self._http.request(request.method, url, headers=headers, content=body)
+                if not _had_no_container(answer.status_code, answer.headers):
+                    break
         except httpx.HTTPError as error:
             return Response(f"sam local start-api: {error or type(error).__name__}\n", 502)
         passed = Response(answer.content, answer.status_code)
@@ -49,9 +56,8 @@ class Proxy:
     async def call_agent(self, request: Request) -> Response:
         """Pass a container's request on to an agent. While that one's container is not there, it has no room yet."""
         answer = await self.pass_on(request)
-        if answer.status_code != 502 or answer.headers.get("content-type") != "application/json":
+        if not _had_no_container(answer.status_code, answer.headers):
             return answer
-        # sam's own words for a container that did not answer in time.
         return Response(answer.body, 503, {"Retry-After": "1"}, media_type="application/json")
 
     def page(self, uploads: str) -> Starlette:
@@ -71,6 +77,11 @@ class Proxy:
     async def close(self) -> None:
         await self.invocations.close()
         await self._http.aclose()
+
+
+def _had_no_container(status: int, headers: Mapping[str, str]) -> bool:
+    """Whether this is sam's own answer for a container that did not answer."""
+    return status == 502 and headers.get("content-type") == "application/json"
 
 
 class _Server(uvicorn.Server):

@@ -46,6 +46,21 @@ async def test_an_agent_whose_container_is_not_there_has_no_room_yet(
         await proxy.close()
 
 
+async def test_a_container_that_starts_slowly_is_waited_for() -> None:
+    """sam gives up after 0.7 s, in which a container on a busy machine does not listen yet."""
+    answers = iter([JSONResponse({"message": "Internal server error"}, 502)] * 2)
+
+    async def sam(request: Request) -> Response:
+        return next(answers, None) or PlainTextResponse(await request.body())
+
+    async with serve(Starlette(routes=[Route("/api/tasks", sam, methods=["POST"])])) as url:
+        proxy = Proxy(url)
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(proxy.page("")), base_url="http://here") as http:
+            got = await http.post("/api/tasks", content=b"the message")
+        assert (got.status_code, got.text) == (200, "the message")
+        await proxy.close()
+
+
 async def test_without_sam_the_answer_names_it() -> None:
     proxy = Proxy("http://127.0.0.1:9")
     async with httpx.AsyncClient(transport=httpx.ASGITransport(proxy.agents()), base_url="http://here") as http:
