@@ -18,6 +18,7 @@ from metric_analyst.detectors.change import FEWEST
 from metric_analyst.detectors.detect import detect
 from metric_analyst.detectors.robust import median
 from metric_analyst.findings import SeriesChange, findings, matters
+from metric_analyst.readers.reached import PROGRESS_EVENTS
 from metric_analyst.readers.reader import RequestMetrics, read
 from metric_analyst.report import MOST_STEADY, Facts, left_out, report
 from tailrace import progress, request, result
@@ -29,7 +30,6 @@ from triage.model import write_report
 from triage.wording import counted, listed
 
 _READING_SHARE = 0.7  # of the CPU time, at most; the rest is for the detectors
-PROGRESS_EVENTS = 30
 _QUESTION = (
     "There are no metrics to analyse{reason}. Attach them as CSV (a column of times and one or more of numbers) or as "
     "JSON (CloudWatch GetMetricData, a Prometheus range query). Include some from before the trouble began, and say "

@@ -18,6 +18,7 @@ from math import nan
 
 from metric_analyst.notes import UNREAD, Notes
 from metric_analyst.readers.csv_layout import LOOKED_AT, sniff, why_not
+from metric_analyst.readers.reached import Reached
 from metric_analyst.readers.table import Column, MetricTable
 from tailrace.inputs.request import LINE_LIMIT
 from tailrace.inputs.text import Content
@@ -38,7 +39,7 @@ _NAME_NAMES = re.compile(
 
 
 def read_csv(
-    content: Content, source: str, notes: Notes, budget: Budget = UNLIMITED
+    content: Content, source: str, notes: Notes, reached: Reached, budget: Budget = UNLIMITED
 ) -> Generator[None, None, MetricTable]:
     """Read the table in `content`; an empty one with a note if it is none. No content raises an error.
 
@@ -67,6 +68,8 @@ def read_csv(
             notes.add("only a part was read", f"{source} (up to line {index:,} of {content.line_count:,})")
             cut = True
             break
+        if index >= reached.due:
+            reached.report(index)
         line = line.rstrip("\r")
         if not line.strip() or line.startswith("#"):
             continue

@@ -12,6 +12,7 @@ import msgspec
 from metric_analyst.notes import UNREAD, Notes
 from metric_analyst.readers.csv_reader import read_csv
 from metric_analyst.readers.json_reader import read_document, read_json
+from metric_analyst.readers.reached import Reached
 from metric_analyst.readers.series import Series, make_series
 from metric_analyst.readers.table import Column, MetricTable
 from metric_analyst.readers.units import unit_of
@@ -52,20 +53,24 @@ def read(request: Request, budget: Budget = UNLIMITED) -> Generator[None, None, 
     notes = Notes()
     tables: list[tuple[str, MetricTable]] = []
     complete = 0
+    reached = Reached(file.content for file in request.files)
     for file in request.files:
         yield
         if budget.exhausted:
             break
-        table = yield from _read_file(file.filename, file.content, notes, budget)
+        table = yield from _read_file(file.filename, file.content, notes, reached, budget)
         tables.append((file.filename, table))
-        complete += not table.cut
+        if not table.cut:
+            complete += 1
+            reached.finished(file.content)
     for number, part in enumerate(request.data, 1):
         yield
         source = f"data part {number}"
         tables.append((source, (yield from read_document(part, source, notes))))
     if not any(table.columns for _, table in tables) and request.text.count("\n") >= 2:
         pasted = Notes()  # words that are no metrics need no note
-        table = yield from _read_file(PASTED, Text(request.text), pasted, budget)
+        text = Text(request.text)
+        table = yield from _read_file(PASTED, text, pasted, Reached([text]), budget)
         if table.columns:
             tables.append((PASTED, table))
             notes = pasted
@@ -83,10 +88,12 @@ def read(request: Request, budget: Budget = UNLIMITED) -> Generator[None, None, 
     )
 
 
-def _read_file(name: str, content: Content, notes: Notes, budget: Budget) -> Generator[None, None, MetricTable]:
+def _read_file(
+    name: str, content: Content, notes: Notes, reached: Reached, budget: Budget
+) -> Generator[None, None, MetricTable]:
     if content.beginning(200).lstrip().startswith(("{", "[")):
         return (yield from read_json(content.text, name, notes))
-    return (yield from read_csv(content, name, notes, budget))
+    return (yield from read_csv(content, name, notes, reached, budget))
 
 
 def _join(tables: list[tuple[str, MetricTable]], notes: Notes) -> Generator[None, None, list[Series]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -15,7 +16,8 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk
 from langgraph.types import Command
 
-from metric_analyst.graph import PROGRESS_EVENTS, alert_in
+from metric_analyst.graph import alert_in
+from metric_analyst.readers.reached import FEWEST_LINES, PROGRESS_EVENTS
 from metric_analyst.readers.reader import RequestMetrics
 from tailrace.agent.checkpoints.serializer import StrictSerializer
 from tailrace.agent.checkpoints.state_types import types_of
@@ -71,6 +73,27 @@ async def test_progress_is_bounded_however_many_series_there_are() -> None:
     assert 10 <= len(run.progress) <= PROGRESS_EVENTS + 2
     assert run.results["findings"] == {"findings": [], "notes": []}
     assert "Nothing changed" in run.report
+
+
+async def test_the_reading_of_long_files_says_how_far_it_is() -> None:
+    rows = ["time,cpu", *(f"{MONDAY + i},5" for i in range(FEWEST_LINES * 3 // 2 - 1))]
+    document = {"memory": [[MONDAY + i, 5] for i in range(50)]}
+    lines = 2 * len(rows) + FEWEST_LINES
+    files = (
+        ("a.csv", "\n".join(rows)),
+        ("b.json", json.dumps(document) + "\n" * FEWEST_LINES),
+        ("c.csv", "\n".join(rows)),
+    )
+    run = await GraphRun().go(request_with(*files))
+    told = [(each.details.done, each.details.total) for each in run.progress if "lines" in (each.text or "")]
+    assert [total for _, total in told] == [lines] * len(told)
+    assert [done for done, _ in told] == [FEWEST_LINES, 2.5 * FEWEST_LINES, 3.5 * FEWEST_LINES]
+
+
+async def test_progress_is_bounded_however_long_a_file_is() -> None:
+    rows = ["time,cpu", *(f"{MONDAY + i},5" for i in range(FEWEST_LINES * (PROGRESS_EVENTS + 10)))]
+    run = await GraphRun().go(request_with(("m.csv", "\n".join(rows))))
+    assert PROGRESS_EVENTS - 1 <= sum("lines" in (each.text or "") for each in run.progress) <= PROGRESS_EVENTS + 1
 
 
 async def test_steady_numbers_beside_a_column_that_was_not_read_are_not_called_unchanged() -> None:

@@ -17,6 +17,7 @@ from metric_analyst.detectors.detect import detect
 from metric_analyst.notes import Notes
 from metric_analyst.readers.csv_reader import read_csv
 from metric_analyst.readers.json_reader import read_document, read_json, series_names
+from metric_analyst.readers.reached import Reached
 from metric_analyst.readers.series import clean
 from metric_analyst.readers.units import unit_of
 from tailrace.inputs.text import Text
@@ -328,7 +329,7 @@ csv_like = st.lists(
 @settings(max_examples=300, deadline=None)
 @given(st.one_of(st.text(), csv_like))
 def test_no_text_makes_the_csv_reader_raise(text: str) -> None:
-    table = finish(read_csv(Text(text), "f.csv", Notes()))
+    table = finish(read_csv(Text(text), "f.csv", Notes(), Reached([])))
     for column in table.columns:
         assert len(column.times) == len(column.values)
         assert set(column.times) <= set(table.times)
