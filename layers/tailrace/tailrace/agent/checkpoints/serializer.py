@@ -8,8 +8,11 @@ which is not the state that was saved. This serializer refuses such a checkpoint
 from __future__ import annotations
 
 import contextlib
+import copy
+import dataclasses
 import logging
 import sys
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
 from typing import Any
@@ -17,7 +20,9 @@ from typing import Any
 import ormsgpack
 from langgraph.checkpoint.serde._msgpack import SAFE_MSGPACK_TYPES
 from langgraph.checkpoint.serde.event_hooks import SerdeEvent, register_serde_event_listener
-from langgraph.checkpoint.serde.jsonplus import EXT_PYDANTIC_V2, JsonPlusSerializer
+from langgraph.checkpoint.serde.jsonplus import EXT_NUMPY_ARRAY, EXT_PYDANTIC_V2, JsonPlusSerializer
+from langgraph.types import Send
+from pydantic import BaseModel
 
 from tailrace.errors import CheckpointRefused, StateUnsaveable
 from tailrace.events import culprit_in
@@ -26,6 +31,15 @@ logger = logging.getLogger("tailrace.checkpoints")
 
 # What LangChain's agents hand on as data. LangGraph's list of safe types has only its messages and documents.
 _LANGCHAIN = {("langchain_core.agents", name) for name in ("AgentAction", "AgentFinish", "AgentStep")}
+
+# Stands for an array of numpy's that LangGraph writes, but cannot read.
+_LOST = ("numpy", "ndarray")
+
+# What is said of a value whose type alone does not say why it has no form in a checkpoint.
+_ODD_KINDS = {
+    "int": "int with more than 64 bits",
+    "numpy.ndarray": "numpy.ndarray with other items than numbers and texts",
+}
 
 # The kinds that this serializer writes. LangGraph's older kinds `json` and `pickle` call what they name.
 _KINDS = ("null", "bytes", "bytearray", "msgpack")
@@ -48,19 +62,30 @@ class StrictSerializer(JsonPlusSerializer):
             StateUnsaveable: a value in it has no form in a checkpoint.
         """
         try:
-            kind, data = super().dumps_typed(obj)
+            kind, data, names = self._encode(obj)
         except (TypeError, ValueError):
             with contextlib.suppress(RecursionError):  # a list that holds itself
                 obj = _with_numbers(obj)
             try:
-                kind, data = super().dumps_typed(obj)
+                kind, data, names = self._encode(obj)
             except (TypeError, ValueError):
                 raise self._refusal(obj) from None
-        if kind == "msgpack":
-            for module, name in sorted(_names(data) - SAFE_MSGPACK_TYPES - self._names - self._unread):
-                self._unread.add((module, name))
-                logger.warning("If this run is resumed, it will fail: %s", _unnamed(f"{module}.{name}"))
+        for module, name in sorted(names - SAFE_MSGPACK_TYPES - self._names - self._unread):
+            self._unread.add((module, name))
+            logger.warning("If this run is resumed, it will fail: %s", _unnamed(f"{module}.{name}"))
         return kind, data
+
+    def _encode(self, obj: Any) -> tuple[str, bytes, set[tuple[str, str]]]:
+        """LangGraph's encoding of the value, and the types in it.
+
+        Raises:
+            TypeError, ValueError: a value in it has no form in a checkpoint.
+        """
+        kind, data = super().dumps_typed(obj)
+        names = _names(data) if kind == "msgpack" else set()
+        if _LOST in names:
+            raise TypeError("an array of objects would be read as None, and one of records without their names")
+        return kind, data, names
 
     def loads_typed(self, data: tuple[str, bytes]) -> Any:
         """Decode what `dumps_typed` made.
@@ -80,8 +105,8 @@ class StrictSerializer(JsonPlusSerializer):
     def _refusal(self, obj: Any) -> StateUnsaveable:
         if isinstance(obj, list) and all(isinstance(each, list | tuple) and len(each) == 2 for each in obj):
             obj = {str(channel): value for channel, value in obj}  # what a node has returned
-        path, kind = culprit_in(obj, super().dumps_typed)
-        kind = "int with more than 64 bits" if kind == "int" else kind
+        path, kind = culprit_in(obj, self._encode)
+        kind = _ODD_KINDS.get(kind, kind)
         return StateUnsaveable(path.removeprefix(".channel_values"), kind)
 
     @property
@@ -97,24 +122,40 @@ def _unnamed(name: str) -> str:
 
 
 def _with_numbers(value: Any) -> Any:
-    """The value with Python's numbers in place of numpy's, which have no form in a checkpoint, in lists and dicts."""
-    kind = type(value)
-    if kind is dict:
-        return {_with_numbers(key): _with_numbers(each) for key, each in value.items()}
-    if kind is list or kind is tuple:
-        return kind(map(_with_numbers, value))
+    """The value with Python's numbers in place of numpy's, which have no form in a checkpoint."""
     numpy = sys.modules.get("numpy")
-    return value.item() if numpy is not None and isinstance(value, numpy.number | numpy.bool_) else value
+    if numpy is not None and isinstance(value, numpy.number | numpy.bool_):
+        return value.item()
+    if isinstance(value, dict):
+        return {_with_numbers(key): _with_numbers(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return list(map(_with_numbers, value))
+    if type(value) in (tuple, set, frozenset, deque):
+        return type(value)(map(_with_numbers, value))
+    if isinstance(value, Send):
+        return Send(value.node, _with_numbers(value.arg), timeout=value.timeout)
+    if isinstance(value, BaseModel):
+        return value.model_copy(update=_with_numbers(dict(value)))
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        return type(value)(*map(_with_numbers, value))
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        copied = copy.copy(value)
+        for field in dataclasses.fields(value):  # set like this because the class may be frozen
+            object.__setattr__(copied, field.name, _with_numbers(getattr(value, field.name)))
+        return copied
+    return value
 
 
 def _names(data: bytes) -> set[tuple[str, str]]:
-    """The module and name of each type in msgpack data. No value is constructed."""
+    """The module and name of each type in msgpack data, and `_LOST`. No value is constructed."""
     names: set[tuple[str, str]] = set()
 
     def note(code: int, inner: bytes) -> Any:
         value = ormsgpack.unpackb(inner, ext_hook=note, option=ormsgpack.OPT_NON_STR_KEYS)
         if code <= EXT_PYDANTIC_V2:
             names.add((value[0], value[1]))
+        elif code == EXT_NUMPY_ARRAY and value[0][1] in "OV":
+            names.add(_LOST)
         return ""
 
     ormsgpack.unpackb(data, ext_hook=note, option=ormsgpack.OPT_NON_STR_KEYS)
