@@ -7,9 +7,12 @@ from collections.abc import Coroutine
 from typing import Any
 
 import pytest
+from langchain_core.messages import AIMessage, ToolCall
+from langchain_core.tools import tool
 from langgraph.errors import GraphDrained
 from langgraph.func import task
 from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.prebuilt import ToolNode
 from langgraph.types import RetryPolicy, interrupt
 
 from tailrace import write
@@ -41,9 +44,13 @@ async def grouped(*work: Coroutine[Any, Any, str]) -> str:
 
 
 async def run(node: Any, *, retried: bool = False) -> tuple[list[str], Events]:
-    """Run a graph of this node, and answer each of its questions with the question. Return them too."""
+    """Run a graph of this node, as `answered` does."""
     policy = RetryPolicy(initial_interval=0.01) if retried else None
-    graph = StateGraph(MessagesState).add_node("node", node, retry_policy=policy).add_edge(START, "node")
+    return await answered(StateGraph(MessagesState).add_node("node", node, retry_policy=policy).add_edge(START, "node"))
+
+
+async def answered(graph: StateGraph[Any, Any, Any, Any]) -> tuple[list[str], Events]:
+    """Run the graph, and answer each of its questions with the question. Return them too."""
     asked = []
     async with agent(graph) as served:
         task_id = (await served.result("SendMessage", {"message": message("hello")}))["task"]["id"]
@@ -95,3 +102,30 @@ async def test_what_fails_beside_a_question_in_a_group_is_a_failure() -> None:
     asked, events = await run(node)
     assert (state_of(events[-1]), asked) == ("TASK_STATE_FAILED", [])
     assert "ValueError: no colour" in said(events[-1])
+
+
+@pytest.mark.parametrize("stops", [[], [GraphDrained("deadline")]], ids=["question", "hand-off"])
+async def test_what_a_group_in_a_tool_stops_for_is_no_error_that_a_model_is_told(stops: list[GraphDrained]) -> None:
+    stopped = bool(stops)
+
+    async def stop() -> str:
+        if stops:
+            raise stops.pop()
+        return "went on" if stopped else await asks("colour")
+
+    @tool
+    async def paint() -> str:
+        """Paints."""
+        return await grouped(stop())
+
+    async def call(_: MessagesState) -> dict[str, Any]:
+        return {"messages": [AIMessage("", tool_calls=[ToolCall(name="paint", args={}, id="1")])]}
+
+    async def end(state: MessagesState) -> None:
+        write(str(state["messages"][-1].content))
+
+    graph = StateGraph(MessagesState).add_sequence([call, ToolNode([paint], handle_tool_errors=True), end])
+    asked, events = await answered(graph.add_edge(START, "call"))
+    assert (state_of(events[-1]), asked) == ("TASK_STATE_COMPLETED", [] if stopped else ["colour?"])
+    assert artifact_text(events) == ("went on" if stopped else "colour?")
+    assert [bool(each.get("error")) for each in of_kind(events, "tool_complete")] == [False, False]

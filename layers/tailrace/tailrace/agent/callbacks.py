@@ -162,7 +162,7 @@ class RunCallbacks(AsyncCallbackHandler, GraphCallbackHandler):
 
     async def on_tool_error(self, error: BaseException, *, run_id: Any, **_: Any) -> None:
         details = self._tool(run_id)
-        if isinstance(error, GraphBubbleUp):  # The tool asks the user, or hands over to another graph.
+        if isinstance(stop_in(error), GraphBubbleUp):  # The tool asks the user, or hands over to another graph.
             details.interrupted = True
         elif not self._live:
             details.error = type(error).__name__

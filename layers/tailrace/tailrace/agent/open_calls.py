@@ -72,11 +72,14 @@ class OpenCalls(AsyncCallbackHandler):
         self._refuse_left(run_id)
 
     async def on_tool_error(self, error: BaseException, *, run_id: Any, **_: Any) -> None:
-        if isinstance(error, GraphInterrupt):
+        stop = stop_in(error)
+        if isinstance(stop, GraphInterrupt):
             self._end(run_id)  # It asks the user, and has not answered.
-            return
-        self._note_drained(error, run_id)
-        self._answer(run_id)
+        else:
+            self._note_drained(stop, run_id)
+            self._answer(run_id)
+        if stop is not error:
+            raise stop  # LangGraph's ToolNode may tell a model of an error instead.
 
     async def on_chat_model_start(self, serialized: Any, messages: Any, **about: Any) -> None:
         self._begin(**about)

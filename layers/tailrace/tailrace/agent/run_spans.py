@@ -18,6 +18,7 @@ from langgraph.errors import GraphBubbleUp
 from opentelemetry.context import attach
 from opentelemetry.trace import Span, SpanKind, get_current_span, set_span_in_context
 
+from tailrace.agent.stops import stop_in
 from tailrace.authoring.emit import step_of
 from tailrace.tracing import names
 from tailrace.tracing.spans import begin, end, fail, note
@@ -183,7 +184,7 @@ class RunSpans(AsyncCallbackHandler):
         span = self._open.pop(run_id, None)
         if span is None:
             return
-        if isinstance(error, GraphBubbleUp):
+        if error is not None and isinstance(stop_in(error), GraphBubbleUp):
             note(span, names.INTERRUPTED, True)
         elif isinstance(error, asyncio.CancelledError):
             note(span, names.CANCELED, True)
