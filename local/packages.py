@@ -6,12 +6,15 @@ puts the same packages into that function. In both places a package that is ther
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from importlib.metadata import distributions
 from pathlib import Path
 
@@ -75,7 +78,8 @@ def _install(requirements: Path, folder: Path) -> None:
             "--no-input",
         ]
         target = ["--target", str(making / "packages"), "--constraint", str(kept), "--requirement", str(requirements)]
-        done = subprocess.run([*pip, *target], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        with _exit_at_sigterm():
+            done = subprocess.run([*pip, *target], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         if done.returncode:
             why = "\n".join(done.stdout.strip().splitlines()[-_LINES:])
             raise PackagesError(f"pip could not install {requirements}:\n{why}")
@@ -86,3 +90,17 @@ def _install(requirements: Path, folder: Path) -> None:
                 raise
     finally:
         shutil.rmtree(making, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _exit_at_sigterm() -> Iterator[None]:
+    """End this process at SIGTERM by an exception: pip would go on without it, and leave a folder that nobody needs."""
+
+    def stop(number: int, _: object) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -57,6 +60,31 @@ def test_pips_reason_is_shown_and_nothing_is_left(tmp_path: Path) -> None:
     assert f"pip could not install {wanted}:" in str(caught.value)
     assert "own-thing 1.0 depends on langgraph<1" in str(caught.value)
     assert list((tmp_path / "data" / "packages").iterdir()) == []
+
+
+STARTS_PIP = """
+import sys
+from pathlib import Path
+from local.packages import use_packages
+sys.executable = sys.argv[1]
+use_packages(Path(sys.argv[2]), Path(sys.argv[3]))
+"""
+
+
+def test_a_function_that_is_stopped_while_pip_installs_stops_pip_and_leaves_nothing(tmp_path: Path) -> None:
+    told, data = tmp_path / "told", tmp_path / "data"
+    os.mkfifo(told)
+    pip = tmp_path / "pip"
+    pip.write_text(f"#!/bin/sh\necho $$ > {told}\nexec tail -f /dev/null\n")
+    pip.chmod(0o700)
+    wanted = requirements(tmp_path, "anything")
+    function = subprocess.Popen([sys.executable, "-c", STARTS_PIP, str(pip), str(wanted), str(data)])
+    running = int(told.read_text())
+    function.terminate()
+    assert function.wait() == 128 + signal.SIGTERM
+    with pytest.raises(ProcessLookupError):
+        os.kill(running, 0)
+    assert list((data / "packages").iterdir()) == []
 
 
 @pytest.mark.parametrize("function", ["gateway", "orchestrator"])
