@@ -110,6 +110,13 @@ def test_a_form_says_what_each_field_has_to_be() -> None:
     ]
 
 
+@pytest.mark.parametrize("required", [None, True, 3, "people", {"people": True}], ids=repr)
+def test_a_form_with_an_odd_list_of_required_fields_is_shown(required: object) -> None:
+    """The other agent has not checked its schema."""
+    form = {"properties": {"people": {"type": "integer"}}, "required": required}
+    assert words_of(Question("q", "Book?", "book", form)).endswith("\n  people: integer, or nothing")
+
+
 def test_who_answers_with_another_command_reads_each_question_and_its_id() -> None:
     people = Question("q1", {"question": "For how many?"}, "book", {"type": "integer"})
     room = Question("q2", {"question": "Where?", "options": ["in", "out"]}, "book", {"enum": ["in", "out"]})

@@ -89,7 +89,8 @@ def _form(schema: dict[str, Any]) -> str:
     fields = schema.get("properties")
     if not isinstance(fields, dict):
         return f" ({schema['type']})" if "type" in schema else ""
-    needed = schema.get("required", [])
+    needed = schema.get("required")
+    needed = needed if isinstance(needed, list) else []
     lines = [f"  {name}: {_field(each)}{'' if name in needed else ', or nothing'}" for name, each in fields.items()]
     return "\n".join(["\nAnswer with JSON of:", *lines])
 
