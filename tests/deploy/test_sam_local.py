@@ -30,7 +30,7 @@ from tests.contract.dynamodb_table import use
 from tests.deploy.programs import ROOT
 from tests.support.conditions import eventually
 
-_READY_S, _STOP_S = 400, 60
+_READY_S, _STOP_S, _ANSWER_S = 400, 120, 300
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ async def sam_local(tree: Path, folder: Path) -> AsyncIterator[str]:
 
 
 async def http_get(url: str) -> int:
-    async with httpx.AsyncClient(timeout=60) as http:
+    async with httpx.AsyncClient(timeout=_ANSWER_S) as http:
         return (await http.get(url)).status_code
 
 
@@ -94,7 +94,7 @@ async def claim_check(url: str, log: DynamoDBLog) -> None:
     rows = [f"2026-01-01T10:{n // 60 % 60:02}:{n % 60:02}Z INFO ok\n" for n in range(3000)]
     content = "".join(rows + [row.replace("INFO ok", "ERROR disk full") for row in rows[-30:]]).encode()
     about = {"filename": "shop.log", "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    async with httpx.AsyncClient(base_url=url, timeout=120) as http:
+    async with httpx.AsyncClient(base_url=url, timeout=_ANSWER_S) as http:
         granted = (await http.post("/api/uploads", json=about)).json()
         upload, origin = granted["upload"], {"Origin": url}
         asked = {"Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": ",".join(upload["headers"])}
@@ -112,7 +112,7 @@ async def claim_check(url: str, log: DynamoDBLog) -> None:
 async def outcome(http: httpx.AsyncClient, log: DynamoDBLog, body: dict[str, Any]) -> Any:
     """Start a task that nobody watches, and wait for its end; return its artifacts."""
     task_id = (await http.post("/api/tasks", json=body)).json()["id"]
-    async with asyncio.timeout(180):
+    async with asyncio.timeout(600):
         # Not by asking the gateway: each time that would take a container.
         while (await log.head(task_id)).state not in TERMINAL:
             await asyncio.sleep(0.2)
@@ -129,7 +129,7 @@ async def test_sam_local_runs_a_task_from_post_to_report_and_leaves_nothing_behi
     async with sam_local(tree, sam_local_data) as url:
         rows = dict(await check(url, "", emulated=True))
         assert "each once and in order" in rows["events"]
-        async with httpx.AsyncClient(base_url=url, timeout=60) as http:
+        async with httpx.AsyncClient(base_url=url, timeout=_ANSWER_S) as http:
             *_, oldest = (await http.get("/api/tasks")).json()["tasks"]
             task = (await http.get(f"/api/tasks/{oldest['id']}")).json()
         artifacts = {artifact["name"]: artifact["parts"] for artifact in task["artifacts"]}
