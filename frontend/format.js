@@ -4,7 +4,7 @@
 export const plainName = (name) => String(name ?? "").replace(/[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g, "");
 
 const OVERRIDES = /[\u202d\u202e]/g;
-const DIRECTIONS = /[\u202a-\u202e\u2066-\u2069]/g;
+export const DIRECTIONS = /[\u202a-\u202e\u2066-\u2069]/g;
 
 /**
  * A text in which what would reverse others is seen: [U+202E]. Of code, and of what somebody approves, everything that
@@ -14,13 +14,10 @@ const DIRECTIONS = /[\u202a-\u202e\u2066-\u2069]/g;
 export const visible = (text, isExact = false) =>
   String(text ?? "").replace(isExact ? DIRECTIONS : OVERRIDES, (character) => `[U+${hex(character).toUpperCase()}]`);
 
-/** JSON to edit, in which those characters are escaped. @param {any} value */
-export const exactJson = (value) => JSON.stringify(value, null, 2).replace(DIRECTIONS, (character) => `\\u${hex(character)}`);
-
 /** A value as a word: true → Yes */
 export const wordsFor = (value) => (typeof value === "string" ? value : typeof value === "boolean" ? (value ? "Yes" : "No") : JSON.stringify(value));
 
-const hex = (character) => character.charCodeAt(0).toString(16);
+export const hex = (character) => character.charCodeAt(0).toString(16);
 
 /** 1,234 @param {number} n */
 export const count = (n) => n.toLocaleString("en");

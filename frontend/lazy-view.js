@@ -28,6 +28,7 @@ export const manage = () => withStyles(import("./manage.js"), "manage.css");
 export const signIn = () => withStyles(import("./sign-in.js"), "manage.css");
 const account = () => withStyles(import("./account.js"), "manage.css");
 export const sample = () => import("./sample.js");
+export const lateAgents = () => import("./late-agents.js");
 
 const ALL = [timeline, stepDetails, questions, takeAlong, artifactParts, fileTools, uploads, manage, signIn, account, rawEvents];
 

@@ -4,7 +4,7 @@ import { createTask } from "./api.js";
 import { Composer } from "./composer.js";
 import { h, on, uniqueId } from "./dom.js";
 import { plainName } from "./format.js";
-import { sample } from "./lazy-view.js";
+import { lateAgents, sample } from "./lazy-view.js";
 import { TEXT_MODES } from "./media-types.js";
 
 const TITLE = "Give an agent some work, and watch it.\nA lost connection loses nothing.";
@@ -15,7 +15,7 @@ export class NewConversation {
   #onCreated;
   #agents;
   #agent = "";
-  /** @type {{element: any, close: () => void} | undefined} */ #sample;
+  #closing = new AbortController();
   #picker = h("fieldset.picker", { hidden: true }, h("legend", "Agent"));
   #examples = h("div.examples", { hidden: true, role: "group", ariaLabel: "Examples" });
   #composer;
@@ -40,7 +40,7 @@ export class NewConversation {
   }
 
   close() {
-    this.#sample?.close();
+    this.#closing.abort();
     this.#composer.clear();
     this.element.remove();
   }
@@ -51,19 +51,28 @@ export class NewConversation {
 
   #draw(cards, wanted) {
     const name = uniqueId();
-    const rows = cards.map((card) => this.#row(card, name));
-    this.#picker.append(h("div.picker-rows", ...rows));
+    const rows = h("div.picker-rows", ...cards.map((card) => this.#row(card, name)));
+    this.#picker.append(rows);
     this.#picker.hidden = cards.length < 2;
-    const first = chosen(cards, wanted);
-    if (first?.error) {
-      this.#agent = first.name; // no other agent gets what is meant for it
-      this.#composer.refuse(`${first.name ? plainName(first.name) : "The default agent"} does not answer. ${first.error}`);
-    } else if (first) {
-      rows[cards.indexOf(first)].querySelector("input").checked = true;
-      this.#choose(first);
-    }
+    const first = cards.indexOf(chosen(cards, wanted));
+    const chooseFirst = () => {
+      this.#agent = cards[first].name; // no other agent gets what is meant for it
+      if (cards[first].error) return;
+      rows.children[first].querySelector("input").checked = true;
+      this.#choose(cards[first]);
+    };
+    if (cards.length) chooseFirst();
+    const changed = (at) => {
+      rows.children[at].replaceWith(this.#row(cards[at], name));
+      if (at === first && !rows.querySelector(":checked")) chooseFirst();
+    };
+    const late = cards.some(({ error }) => error);
+    if (late) lateAgents().then(({ awaitAgents }) => awaitAgents(cards, first, this.#composer, changed)).catch(() => {});
     const triage = cards.find(({ skills }) => skills?.some(({ id }) => id === SAMPLE_SKILL));
-    if (triage) this.#offerSample(triage.name).catch(() => {}); // without the files there is nothing to offer
+    if (!triage) return;
+    const create = (parts) => this.#create(parts, triage.name);
+    const offer = { agent: triage.name, view: this.element, composer: this.#composer, create, closing: this.#closing.signal };
+    sample().then(({ offerSample }) => offerSample(offer)).catch(() => {}); // without the files there is nothing to offer
   }
 
   /** An agent that does not answer has an `error` in place of a card. */
@@ -92,17 +101,6 @@ export class NewConversation {
     const { id, contextId } = await createTask({ parts }, agent || undefined);
     const title = parts.find((part) => part.text && !part.filename)?.text ?? "";
     if (this.element.isConnected) this.#onCreated({ id, contextId, agent, title });
-  }
-
-  async #offerSample(agent) {
-    const { offerSample } = await sample();
-    const send = async (parts) => {
-      this.#composer.clearNotice();
-      await parts.then((all) => this.#create(all, agent)).catch((error) => this.#composer.refuse(error.message));
-    };
-    this.#sample = await offerSample(agent, send);
-    if (this.element.isConnected) this.element.append(this.#sample.element);
-    else this.#sample.close();
   }
 }
 

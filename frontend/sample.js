@@ -6,10 +6,11 @@ import { prepareFile } from "./prepare-file.js";
 import { playRun } from "./recorded-run.js";
 
 /**
- * @param {string} agent that it is for @param {(parts: Promise<any[]>) => Promise<any>} send shows what goes wrong
- * @returns {Promise<{element: any, close: () => void}>}
+ * Put the sample at the end of `view`. The composer says what goes wrong.
+ * @param {{agent: string, view: any, composer: import("./composer.js").Composer, create: (parts: any[]) => Promise<void>,
+ *   closing: AbortSignal}} offer `agent` is whom it is for, `closing` ends with the view
  */
-export async function offerSample(agent, send) {
+export async function offerSample({ agent, view, composer, create, closing }) {
   const { title, text, alert, files } = await (await load("sample.json")).json();
   const size = files.reduce((sum, file) => sum + file.bytes, 0);
   const button = h("button.button.accent", { type: "button", "data-testid": "sample-button" }, "Try the sample");
@@ -18,15 +19,17 @@ export async function offerSample(agent, send) {
     if (button.ariaDisabled === "true") return;
     button.ariaDisabled = "true"; // a disabled button would lose the focus
     setText(button, "Sending …");
-    await send(Promise.all(files.map(filePart)).then((parts) => [{ text }, { data: { alert } }, ...parts]));
+    composer.clearNotice();
+    const message = Promise.all(files.map(filePart)).then((parts) => [{ text }, { data: { alert } }, ...parts]);
+    await message.then(create).catch((error) => composer.refuse(error.message));
     button.ariaDisabled = null;
     setText(button, "Try the sample");
   });
   const about = h("span", `${title} (${files.length} files, ${fileSize(size)}), for ${agent}`);
   const element = h("div", h("div.sample", button, about));
-  const aborter = new AbortController();
-  playRun(aborter.signal).then((run) => element.append(run), () => {}); // it is only a picture
-  return { element, close: () => aborter.abort() };
+  if (closing.aborted) return;
+  view.append(element);
+  playRun(closing).then((run) => element.append(run), () => {}); // it is only a picture
 }
 
 async function load(href) {

@@ -7,7 +7,7 @@
  */
 
 import { h, on, setText, uniqueId } from "./dom.js";
-import { exactJson, plainName, wordsFor } from "./format.js";
+import { DIRECTIONS, hex, plainName, wordsFor } from "./format.js";
 
 const MAX_DEPTH = 5; // of objects in objects; what is deeper is JSON
 const LONG_TEXT = 60; // characters
@@ -32,6 +32,9 @@ export class SchemaForm {
     return wrong.length ? null : { value };
   }
 }
+
+/** JSON to edit, in which what would move other characters is escaped. @param {any} value */
+const exactJson = (value) => JSON.stringify(value, null, 2).replace(DIRECTIONS, (character) => `\\u${hex(character)}`);
 
 /** The first control in an element. @returns {any} */
 export const controlIn = (element) => element.querySelector("input, textarea, select");

@@ -230,6 +230,48 @@ async def test_no_other_agent_gets_what_is_meant_for_a_default_agent_that_does_n
     await expect(page.get_by_test_id("conversations").locator("a[aria-current]")).to_contain_text("hello default")
 
 
+async def is_late(page: Page, url: str, name: str, reasons: list[str]) -> None:
+    """The agent does not answer for one of the `reasons` each time that the page asks, and then it does."""
+
+    async def list_agents(route: Route) -> None:
+        listed = await (await route.fetch()).json()
+        if reasons:
+            late = {"name": name, "error": reasons.pop(0)}
+            listed["agents"] = [late if card["name"] == name else card for card in listed["agents"]]
+        await route.fulfill(json=listed)
+
+    await page.route("**/api/agents", list_agents)
+    await page.goto(url)
+
+
+async def test_an_agent_that_answers_at_last_is_offered_without_loading_the_page_again(
+    page: Page, assistant: Stack
+) -> None:
+    await is_late(page, assistant.url, "log_analyst", ["It installs its packages."])
+    await expect(page.get_by_role("radio", name=re.compile("log_analyst"))).to_be_disabled()
+    chosen = await page.get_by_role("radio", checked=True).get_attribute("value")
+    await write(page, "message-input", "hello meanwhile")
+    await expect(page.get_by_role("radio", name=re.compile("log_analyst"))).to_be_enabled()
+    await expect(page.get_by_role("radio", checked=True)).to_have_attribute("value", chosen or "")
+    await expect(page.get_by_test_id("message-input")).to_have_value("hello meanwhile")
+    await page.get_by_role("radio", name=re.compile("log_analyst")).focus()
+    await page.keyboard.press("Space")
+    await expect(page.get_by_role("button", name="What changed in these logs since 14:03?")).to_be_visible()
+    # Another view of the page knows it too.
+    await page.get_by_role("link", name="New conversation").click()
+    await expect(page.get_by_role("radio", name=re.compile("log_analyst"))).to_be_enabled()
+
+
+async def test_an_agent_that_was_wanted_is_chosen_when_it_answers_at_last(page: Page, assistant: Stack) -> None:
+    reasons = ["It installs its packages.", "It starts."]
+    await is_late(page, f"{assistant.url}/?agent=log_analyst", "log_analyst", reasons)
+    await expect(page.get_by_role("alert")).to_have_text("log_analyst does not answer. It installs its packages.")
+    await expect(page.get_by_role("alert")).to_have_text("log_analyst does not answer. It starts.")
+    await expect(page.get_by_role("radio", checked=True)).to_have_attribute("value", "log_analyst")
+    await expect(page.get_by_role("alert")).to_be_hidden()
+    await expect(page.get_by_role("button", name="What changed in these logs since 14:03?")).to_be_visible()
+
+
 async def test_a_picture_is_sent_to_an_agent_that_takes_pictures(page: Page, assistant: Stack) -> None:
     await page.goto(assistant.url)
     picture = FilePayload(name="pixel.png", mimeType="image/png", buffer=b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR")
