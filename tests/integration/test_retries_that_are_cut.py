@@ -45,7 +45,10 @@ async def run(graph: Any) -> Events:
     async with agent(graph) as served:
         task_id = (await served.result("SendMessage", {"message": message("hello")}))["task"]["id"]
         events: Events = await served.events(task_id)
+        answers = 0
         while state_of(events[-1]) == "TASK_STATE_INPUT_REQUIRED":
+            answers += 1
+            assert answers < 20, "It asks without end."
             await served.result("SendMessage", {"message": message("yes", taskId=task_id)})
             events = await served.events(task_id)
     assert state_of(events[-1]) == "TASK_STATE_COMPLETED"
@@ -164,6 +167,36 @@ async def test_what_only_a_later_try_asks_is_asked_twice_at_most(inside: str) ->
 
     work: Any = inner if inside == "a graph that is the node" else node
     graph = StateGraph(State).add_node("node", work, retry_policy=RETRY).add_edge(START, "node")
+    events = await run(graph)
+    assert artifact_text(events) == "yes to yes"
+    assert len([event for event in events if state_of(event) == "TASK_STATE_INPUT_REQUIRED"]) <= 2
+
+
+@pytest.mark.parametrize("inside", ["a task of a retried node of a graph", "a graph in a graph"])
+async def test_what_is_asked_deep_inside_a_later_try_is_asked_twice_at_most(inside: str) -> None:
+    """Although no try fails in the next attempts."""
+    over = ["fails"]
+
+    @task
+    async def call() -> None:
+        stumble(over)
+
+    async def asks(_: State) -> None:
+        await call()
+        write(f"yes to {interrupt('Go on?')}")
+
+    retry = RETRY if inside.startswith("a task") else None
+    graph = StateGraph(State).add_node("asks", asks, retry_policy=retry).add_edge(START, "asks")
+    for _ in range(2):
+        graph = StateGraph(State).add_node("node", graph.compile(), retry_policy=RETRY).add_edge(START, "node")
+    if retry is None:
+        deep = graph.compile()
+
+        async def node(state: State) -> None:
+            stumble(over)
+            await deep.ainvoke(state)
+
+        graph = StateGraph(State).add_node("node", node, retry_policy=RETRY).add_edge(START, "node")
     events = await run(graph)
     assert artifact_text(events) == "yes to yes"
     assert len([event for event in events if state_of(event) == "TASK_STATE_INPUT_REQUIRED"]) <= 2

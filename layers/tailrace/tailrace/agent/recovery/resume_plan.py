@@ -118,7 +118,12 @@ async def resume_plan_of(history: History, saver: BaseCheckpointSaver[Any], head
                 continue  # A step in `runs_again` would enclose itself, which only a damaged log contains.
             runs_again.add(step.id)
             inside = [inner for inner in history.steps.values() if inner.is_within(step)]
-            retried = set() if _asks_again(inside, history) else {each.graph for each in inside if each.is_of_a_retry}
+            # What a `@task` says of tries is about the node that has called it, which is beside it.
+            nodes = [inner for inner in inside if inner.caller is None]
+            # A graph may have begun again since, in a first try.
+            newest = {each.graph: each for each in sorted(nodes, key=lambda each: each.began)}
+            retried = {number for number, each in newest.items() if each.is_of_a_retry}
+            retried = set() if _asks_again(nodes, history) else retried
             runs_again.update(each for inner in inside if inner.graph in retried for each in _downwards(history, inner))
             for each in sorted({0, *(inner.graph for inner in inside)} - retried):
                 await visit(namespace, step, each)
