@@ -65,6 +65,14 @@ class Booking(BaseModel):
             "Booking(people=2, vegan=False)",
             id="a model",
         ),
+        pytest.param(
+            {"schema": Booking},
+            {"text": '{"people": 0}'},
+            "0 is less than the minimum of 1 at $.people.",
+            {"text": '{"people": 2}'},
+            "Booking(people=2, vegan=False)",
+            id="a model, typed",
+        ),
     ],
 )
 async def test_a_typed_question_takes_only_what_fits(

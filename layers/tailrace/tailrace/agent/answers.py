@@ -146,10 +146,13 @@ def _converted(question: Question, answer: Any) -> Any:
         return as_decisions(question.value, answer.strip())
     if question.schema is None or _misfit(question, answer) is None:
         return answer
-    candidates: list[Any] = [{"type": answer.strip()}]
+    decoded: Any = answer
     with suppress(msgspec.DecodeError, RecursionError, UnicodeError):
-        candidates.append(msgspec.json.decode(answer))
-    return next((each for each in candidates if _misfit(question, each) is None), answer)
+        decoded = msgspec.json.decode(answer)
+    fitting = [each for each in ({"type": answer.strip()}, decoded) if _misfit(question, each) is None]
+    # If no text can fit, what is wrong is wrong with what the text says.
+    takes_text = "string" in question.schema.get("type", "string")
+    return fitting[0] if fitting else answer if takes_text else decoded
 
 
 def _misfit(question: Question, answer: Any) -> str | None:
