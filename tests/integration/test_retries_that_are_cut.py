@@ -137,6 +137,42 @@ async def test_each_task_that_a_retried_step_calls_has_its_own_result(cuts: list
     assert artifact_text(await run(graph)) == "0. 1. 2. [0, 11, 22]"
 
 
+async def test_what_is_void_since_a_reply_stays_void() -> None:
+    """What a later try began before a question begins again with the reply, and is not taken up again after that."""
+    script = [("all", "fails"), ("leaf 1", "fails"), ("leaf 0", "asks"), ("leaf 1", "hands on"), ("all", "fails")]
+    asked = set[str]()
+
+    def at(place: str) -> None:
+        if place in asked:
+            interrupt("Go on?")
+        elif script and script[0][0] == place:
+            what = script.pop(0)[1]
+            asked.update([place] if what == "asks" else [])
+            stumble([what])
+
+    @task
+    async def leaf(number: int) -> int:
+        write(f"leaf {number}. ")
+        at(f"leaf {number}")
+        return 10 * number
+
+    @task
+    async def branch(number: int) -> int:
+        return await leaf(number) + number
+
+    async def node(_: State) -> None:
+        results = []
+        for number in range(2):
+            results.append(await branch(number))
+            at("all")
+        write(f"{results}")
+
+    inner = StateGraph(State).add_node("node", node, retry_policy=RETRY).add_edge(START, "node").compile()
+    graph = StateGraph(State).add_node("graph", inner, retry_policy=RETRY).add_edge(START, "graph")
+    assert artifact_text(await run(graph)) == "leaf 0. leaf 1. [0, 11]"
+    assert not script
+
+
 @pytest.mark.parametrize("inside", ["a graph that is the node", "a graph that the node calls", "a task"])
 async def test_what_only_a_later_try_asks_is_asked_twice_at_most(inside: str) -> None:
     """Although the first try fails in every attempt."""

@@ -69,7 +69,8 @@ class RunView:
         if kind == "attempt":
             for step in details.supersedes or []:
                 self.steps.pop(step, None)
-            return [f"another process continues the run ({one_line(details.reason or event.text)})"]
+            reason = one_line(details.reason or event.text)
+            return [] if reason == "reply" else [f"another process continues the run ({reason})"]
         if kind == "handoff":
             return [] if details.reason == "sleep" else ["the process hands the run on"]
         if kind == GAP and event.gap:

@@ -26,7 +26,7 @@ from tailrace.stream.writer import Piece
 
 logger = logging.getLogger("tailrace.tasks")
 
-WORKER_LOST, WORKER_STOPPED, HANDED_OFF = "worker lost", "worker stopped", "handoff"
+WORKER_LOST, WORKER_STOPPED, HANDED_OFF, REPLIED = "worker lost", "worker stopped", "handoff", "reply"
 
 
 class Step(msgspec.Struct):

@@ -50,7 +50,8 @@ class ResumePlan(msgspec.Struct):
     - `pins`: the checkpoints to resume from, by namespace.
     - `resumes`: whether the graph's own checkpoint is this task's. If not, the graph starts with the task's input.
     - `done`: ids of LangGraph's tasks whose results are kept although other nodes of their step run again.
-    - `supersedes`: ids of the steps that are void.
+    - `supersedes`: ids of the steps that are void. `begins_anew` says whether one of them does not begin again itself,
+      because a later try had begun it.
     - `finished`: steps that have ended, but whose end is not in the log.
     - `replaced`: by artifact id, the pieces of text that are left of an artifact of which some text is void.
     - `answers`: the user's answers by the id of the interrupt that waits for them.
@@ -61,6 +62,7 @@ class ResumePlan(msgspec.Struct):
     resumes: bool = False
     done: set[str] = set()
     supersedes: list[str] = []
+    begins_anew: bool = False
     finished: list[Step] = []
     replaced: dict[str, list[Piece]] = {}
     answers: dict[str, Any] = {}
@@ -102,7 +104,9 @@ async def resume_plan_of(history: History, saver: BaseCheckpointSaver[Any], head
             namespace, pin = await lasting_in(namespace, outer)
         covered, done = 0, set[str]()
         if pin is not None:
-            pin = _without(pin, _void_calls(history, _done(pin)))
+            void_calls = _void_calls(history, _done(pin))
+            plan.begins_anew |= bool(void_calls)
+            pin = _without(pin, void_calls)
             plan.pins[namespace] = _with_ended_handlers(pin, history)
             covered, done = mark(pin, "seq", 0), _done(pin)
             plan.done |= done
@@ -124,6 +128,7 @@ async def resume_plan_of(history: History, saver: BaseCheckpointSaver[Any], head
             newest = {each.graph: each for each in sorted(nodes, key=lambda each: each.began)}
             retried = {number for number, each in newest.items() if each.is_of_a_retry}
             retried = set() if _asks_again(nodes, history) else retried
+            plan.begins_anew |= bool(retried)
             runs_again.update(each for inner in inside if inner.graph in retried for each in _downwards(history, inner))
             for each in sorted({0, *(inner.graph for inner in inside)} - retried):
                 await visit(namespace, step, each)

@@ -14,7 +14,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from tailrace import events
 from tailrace.agent.answers import Reply
-from tailrace.agent.recovery.history import HANDED_OFF, History, history_of
+from tailrace.agent.recovery.history import HANDED_OFF, REPLIED, History, history_of
 from tailrace.agent.recovery.resume_plan import ResumePlan, resume_plan_of
 from tailrace.agent.recovery.summary import history_so_far
 from tailrace.agent.threads import Start
@@ -109,8 +109,8 @@ async def take_over(
         plan = await resume_plan_of(current, saver, head)
         message = None if reply is None else reply.message
         why = HANDED_OFF if current.handed_off else reason
-        state, event = _fence(head, current, plan, why, message)
-        fence = Batch(current.last + 1, head.attempt, [event])
+        state, written = _fence(head, current, plan, why, message)
+        fence = Batch(current.last + 1, head.attempt, written)
         again = reply is None and current.attempt > 0
         return fence, Takeover(head, current, plan, fence, state, reply is not None, why if again else None)
 
@@ -137,14 +137,18 @@ def _ask_again(head: Head, history: History, plan: ResumePlan) -> Batch:
     return Batch(seq, head.attempt, [event])
 
 
-def _fence(head: Head, history: History, plan: ResumePlan, reason: str, reply: Message | None) -> tuple[State, bytes]:
+def _fence(
+    head: Head, history: History, plan: ResumePlan, reason: str, reply: Message | None
+) -> tuple[State, list[bytes]]:
+    """The task's new state, and the events of the fence: one, and for a reply another one if steps begin anew."""
     seq = history.last + 1
     if not history.messages:
         text = "The task was not created as a whole: its creator was cut off. Send the request again."
         return _failure(head, seq, text)
     if reply is not None or history.state == "TASK_STATE_SUBMITTED":
         working = events.status_update(head.source, seq, "state", plan.details, message=reply)
-        return "TASK_STATE_WORKING", working
+        anew = [_attempt(head, seq + 1, plan, REPLIED)] if plan.begins_anew else []
+        return "TASK_STATE_WORKING", [working, *anew]
     if history.attempts_lost_at(plan.checkpoint, reason) >= _MAX_LOST:
         at = ", ".join(sorted({history.steps[step].name for step in plan.supersedes if not history.steps[step].tool}))
         text = f"{_MAX_LOST} workers in a row were lost and came no further" + (f" than {at}." if at else ".")
@@ -155,12 +159,16 @@ def _fence(head: Head, history: History, plan: ResumePlan, reason: str, reply: M
             "time: a longer timeout of the function, or a larger TAILRACE_ATTEMPT_S, or a smaller TAILRACE_HANDOFF_S."
         )
         return _failure(head, seq, text)
+    why = None if reason == HANDED_OFF else f"{reason}, attempt {head.attempt}"
+    return "TASK_STATE_WORKING", [_attempt(head, seq, plan, reason, why)]
+
+
+def _attempt(head: Head, seq: int, plan: ResumePlan, reason: str, text: str | None = None) -> bytes:
     details = plan.details
     details.reason, details.supersedes = reason, plan.supersedes
-    why = None if reason == HANDED_OFF else f"{reason}, attempt {head.attempt}"
-    return "TASK_STATE_WORKING", events.status_update(head.source, seq, "attempt", details, text=why)
+    return events.status_update(head.source, seq, "attempt", details, text=text)
 
 
-def _failure(head: Head, seq: int, text: str) -> tuple[State, bytes]:
+def _failure(head: Head, seq: int, text: str) -> tuple[State, list[bytes]]:
     state: State = "TASK_STATE_FAILED"
-    return state, events.status_update(head.source, seq, "state", state=state, text=text)
+    return state, [events.status_update(head.source, seq, "state", state=state, text=text)]
