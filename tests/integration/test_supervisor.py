@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
@@ -41,6 +43,19 @@ class Hanging(Function):
         return "-c", "import time; time.sleep(600)"
 
 
+@asynccontextmanager
+async def kept(function: Function, folder: Path, http: httpx.AsyncClient) -> AsyncIterator[Keeper]:
+    """The function's keeper, at work."""
+    keeper = Keeper(function, folder / f"{function.name}.log", {}, http)
+    keeping = asyncio.create_task(keeper.keep())
+    try:
+        yield keeper
+    finally:
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+        await keeper.stop()
+
+
 async def test_an_agent_whose_own_packages_are_installed_says_so_until_they_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -53,20 +68,13 @@ async def test_an_agent_whose_own_packages_are_installed_says_so_until_they_are(
     installs = "hanging installs functions/hanging/requirements.txt. This may take some minutes."
     with listen(0) as listener:
         hanging = Hanging("hanging", listener)
-        async with httpx.AsyncClient(timeout=60) as http:
-            keeper = Keeper(hanging, tmp_path / "hanging.log", {}, http)
-            keeping = asyncio.create_task(keeper.keep())
-            try:
-                await asyncio.wait_for(keeper.settled.wait(), 30)  # so the others do not wait for it
-                refused = await http.get(hanging.url)
-                assert (refused.status_code, refused.text) == (503, f"{installs}\n")
-                packages_folder(requirements, tmp_path / "data").mkdir(parents=True)
-                while "does not run" not in (await http.get(hanging.url)).text:
-                    await asyncio.sleep(0.01)
-            finally:
-                keeping.cancel()
-                await asyncio.gather(keeping, return_exceptions=True)
-                await keeper.stop()
+        async with httpx.AsyncClient(timeout=60) as http, kept(hanging, tmp_path, http) as keeper:
+            await asyncio.wait_for(keeper.settled.wait(), 30)  # so the others do not wait for it
+            refused = await http.get(hanging.url)
+            assert (refused.status_code, refused.text) == (503, f"{installs}\n")
+            packages_folder(requirements, tmp_path / "data").mkdir(parents=True)
+            while "does not run" not in (await http.get(hanging.url)).text:
+                await asyncio.sleep(0.01)
     told, then = capsys.readouterr().out.splitlines()
     assert told == installs
     assert then.startswith("hanging did not answer within 0.1 s;")
@@ -78,18 +86,11 @@ async def test_an_agent_that_hangs_at_startup_is_reported_and_refuses_callers(
     monkeypatch.setattr(supervisor, "SLOW_S", 0.1)
     with listen(0) as listener:
         hanging = Hanging("hanging", listener)
-        async with httpx.AsyncClient(timeout=60) as http:
-            keeper = Keeper(hanging, tmp_path / "hanging.log", {}, http)
-            keeping = asyncio.create_task(keeper.keep())
-            try:
-                await asyncio.wait_for(keeper.settled.wait(), 60)
-                assert not keeper.up
-                while (await http.get(hanging.url)).status_code != 503:
-                    await asyncio.sleep(0.01)
-            finally:
-                keeping.cancel()
-                await asyncio.gather(keeping, return_exceptions=True)
-                await keeper.stop()
+        async with httpx.AsyncClient(timeout=60) as http, kept(hanging, tmp_path, http) as keeper:
+            await asyncio.wait_for(keeper.settled.wait(), 60)
+            assert not keeper.up
+            while (await http.get(hanging.url)).status_code != 503:
+                await asyncio.sleep(0.01)
     assert capsys.readouterr().out == (
         f"hanging did not answer within 0.1 s; its log is {tmp_path / 'hanging.log'}. The rest goes on without it.\n"
     )

@@ -138,13 +138,15 @@ def _with_caller(part: StreamChunk) -> StreamChunk:
 
 
 def caller_in(called_in: str | None, namespace: tuple[str, ...]) -> str | None:
-    """The step that has called a `@task` in the graph of `namespace`, of which the part's `CALLED_IN` is `called_in`.
+    """The step that has called the `@task` of a part. `called_in` is its `CALLED_IN`, `namespace` that of its graph.
 
     None if it is no `@task`: what a `Send` begins does so in the context of the step around the graph.
     """
-    places = [] if called_in is None else called_in.split(NS_SEP)
+    if called_in is None:
+        return None
+    places = called_in.split(NS_SEP)
     inside = len(places) > len(namespace) and tuple(places[: len(namespace)]) == namespace
-    return step_of(called_in) if called_in is not None and inside else None
+    return step_of(called_in) if inside else None
 
 
 @lru_cache(maxsize=1_000)

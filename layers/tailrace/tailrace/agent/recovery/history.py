@@ -51,7 +51,7 @@ class Step(msgspec.Struct):
 
     @property
     def around(self) -> str | None:
-        """The step that has called it, or the graph that it is in; None for a node of the graph itself."""
+        """The step that has called it, else the one whose graph it is in; None for a node of the agent's own graph."""
         return self.caller or self.parent
 
     @property

@@ -50,8 +50,8 @@ class ResumePlan(msgspec.Struct):
     - `pins`: the checkpoints to resume from, by namespace.
     - `resumes`: whether the graph's own checkpoint is this task's. If not, the graph starts with the task's input.
     - `done`: ids of LangGraph's tasks whose results are kept although other nodes of their step run again.
-    - `supersedes`: ids of the steps that are void. `begins_anew` says whether one of them does not begin again itself,
-      because a later try had begun it.
+    - `supersedes`: ids of the steps that are void. `begins_anew` says whether a later try of a step had begun
+      one of them.
     - `finished`: steps that have ended, but whose end is not in the log.
     - `replaced`: by artifact id, the pieces of text that are left of an artifact of which some text is void.
     - `answers`: the user's answers by the id of the interrupt that waits for them.
@@ -126,8 +126,8 @@ async def resume_plan_of(history: History, saver: BaseCheckpointSaver[Any], head
             nodes = [inner for inner in inside if inner.caller is None]
             # A graph may have begun again since, in a first try.
             newest = {each.graph: each for each in sorted(nodes, key=lambda each: each.began)}
-            retried = {number for number, each in newest.items() if each.is_of_a_retry}
-            retried = set() if _asks_again(nodes, history) else retried
+            again = _asks_again(nodes, history)
+            retried = {number for number, each in newest.items() if each.is_of_a_retry and not again}
             plan.begins_anew |= bool(retried)
             runs_again.update(each for inner in inside if inner.graph in retried for each in _downwards(history, inner))
             for each in sorted({0, *(inner.graph for inner in inside)} - retried):
